@@ -1,0 +1,252 @@
+//! The only reader of time.
+//!
+//! A request reads the clock once and hands that [`Moment`] to everything that judges it, so two
+//! checks of one request never see two times. A moment carries both times there are: the wall
+//! time, which expiry dates are written in, and the monotonic time, which limits and waits are
+//! measured in and which no clock adjustment can turn back.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A source of time.
+///
+/// [`SystemClock`] serves programs; tests use `testing::ManualClock` (feature `testing`).
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// Reads both times.
+    ///
+    /// The monotonic part must never run backwards between two calls.
+    fn now(&self) -> Moment;
+}
+
+/// One reading of a [`Clock`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Moment {
+    /// The date and time, as people set it.
+    pub wall: Timestamp,
+    /// Nanoseconds of monotonic time since a start of the clock's own choosing.
+    pub ticks: u64,
+}
+
+impl Moment {
+    /// A moment of the given wall time and monotonic nanoseconds.
+    pub const fn new(wall: Timestamp, ticks: u64) -> Self {
+        Self { wall, ticks }
+    }
+}
+
+/// The operating system's clocks, read once per call.
+///
+/// Only the monotonic clock is read each time; the wall time is derived from it and compared with
+/// the system's about once a second. A step of the wall clock is therefore seen within a second.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+    /// Wall time at `start`, in nanoseconds since 1970, as last measured.
+    offset: AtomicI64,
+    /// When to measure `offset` again, in monotonic nanoseconds.
+    measure_at: AtomicU64,
+}
+
+const MEASURE_EVERY: u64 = 1_000_000_000;
+
+impl SystemClock {
+    /// A clock that starts now.
+    #[expect(clippy::disallowed_methods, reason = "this is the door to the system's clocks")]
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            offset: AtomicI64::new(0),
+            measure_at: AtomicU64::new(0),
+        }
+    }
+
+    #[cold]
+    #[expect(clippy::disallowed_methods, reason = "this is the door to the system's clocks")]
+    fn measure(&self, ticks: u64) {
+        let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |n| -n),
+        };
+        let since_start = i64::try_from(ticks).unwrap_or(i64::MAX);
+        self.offset
+            .store(wall.saturating_sub(since_start), Ordering::Relaxed);
+        self.measure_at
+            .store(ticks.saturating_add(MEASURE_EVERY), Ordering::Relaxed);
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the door to the system's clocks")]
+    fn now(&self) -> Moment {
+        let ticks = u64::try_from(Instant::now().duration_since(self.start).as_nanos())
+            .unwrap_or(u64::MAX);
+        if ticks >= self.measure_at.load(Ordering::Relaxed) {
+            self.measure(ticks);
+        }
+        let offset = self.offset.load(Ordering::Relaxed);
+        let wall = offset.saturating_add(i64::try_from(ticks).unwrap_or(i64::MAX));
+        Moment::new(Timestamp::from_millis(wall.div_euclid(1_000_000)), ticks)
+    }
+}
+
+/// A date and time with millisecond precision, printed and parsed as RFC 3339 in UTC.
+///
+/// ```
+/// use mcp_api_keys::Timestamp;
+///
+/// let time: Timestamp = "2026-07-28T10:00:00Z".parse()?;
+/// assert_eq!(time.as_millis(), 1_785_232_800_000);
+/// assert_eq!(time.to_string(), "2026-07-28T10:00:00Z");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The earliest and the latest time that RFC 3339 can name.
+    const RANGE: (i64, i64) = (-62_135_596_800_000, 253_402_207_199_999);
+
+    /// The time `millis` milliseconds after the start of 1970 (UTC), held within the years 1 to
+    /// 9999.
+    pub const fn from_millis(millis: i64) -> Self {
+        if millis < Self::RANGE.0 {
+            Self(Self::RANGE.0)
+        } else if millis > Self::RANGE.1 {
+            Self(Self::RANGE.1)
+        } else {
+            Self(millis)
+        }
+    }
+
+    /// Milliseconds since the start of 1970 (UTC).
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This time plus `duration`, at most the end of year 9999.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_add(millis))
+    }
+
+    /// How long it takes from `earlier` to this time; zero if it is the other way round.
+    pub fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let millis = match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |n| -n),
+        };
+        Self::from_millis(millis)
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(time: Timestamp) -> Self {
+        time.to_string()
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = ParseTimestampError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time: jiff::Timestamp = text.parse().map_err(ParseTimestampError)?;
+        Ok(Self::from_millis(time.as_millisecond()))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => fmt::Display::fmt(&time, f),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that is no RFC 3339 date and time.
+#[derive(Debug)]
+pub struct ParseTimestampError(jiff::Error);
+
+impl fmt::Display for ParseTimestampError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a date and time such as 2026-07-28T10:00:00Z")
+    }
+}
+
+impl std::error::Error for ParseTimestampError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_agrees_with_the_system() {
+        let clock = SystemClock::new();
+        let now = clock.now().wall;
+        let system = Timestamp::from(SystemTime::now());
+        assert!(system.saturating_since(now) < Duration::from_secs(2));
+        assert!(now.saturating_since(system) < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn ticks_never_run_backwards() {
+        let clock = SystemClock::new();
+        let mut last = 0;
+        for _ in 0..10_000 {
+            let now = clock.now().ticks;
+            assert!(now >= last);
+            last = now;
+        }
+    }
+
+    #[test]
+    fn extreme_times_are_held_within_what_can_be_printed() {
+        for millis in [i64::MIN, i64::MAX, 0, -1] {
+            let time = Timestamp::from_millis(millis);
+            assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_cause() {
+        let error = "tomorrow".parse::<Timestamp>().unwrap_err();
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}

@@ -1,0 +1,50 @@
+//! axum: [`KeyContext`] as an extractor (feature `axum`).
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use mcp_api_keys::KeyContext;
+//!
+//! async fn whoami(key: KeyContext) -> String {
+//!     key.name().to_owned()
+//! }
+//!
+//! let app: Router = Router::new().route("/me", get(whoami));
+//! ```
+//!
+//! For rules on addresses, serve with the peer's address:
+//! `axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())`.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
+use http::request::Parts;
+use http::{Extensions, StatusCode, Uri};
+
+use crate::context::KeyContext;
+
+impl<S: Sync> FromRequestParts<S> for KeyContext {
+    /// 500: the route is not behind the key layer, which is a mistake of the program.
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        head.extensions.get::<Self>().cloned().ok_or_else(|| {
+            tracing::error!("a handler asks for the key of a request that passed no key layer");
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "this route is not protected by an API key layer",
+            )
+        })
+    }
+}
+
+pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|ConnectInfo(address)| *address)
+}
+
+pub(super) fn original_uri(extensions: &mut Extensions) -> Option<&mut Uri> {
+    extensions
+        .get_mut::<OriginalUri>()
+        .map(|OriginalUri(uri)| uri)
+}

@@ -1,0 +1,379 @@
+//! The request path: one visible sequence from the bytes of a request to a permit or a refusal.
+//!
+//! ```text
+//! find the key  →  is it well formed?  →  is it proven?  →  in force?  →  from here?  →
+//! for this server?  →  for this scope?  →  your policies  →  within its limits?  →  permit
+//! ```
+//!
+//! 1. What costs nothing comes first; a store is asked only for a well-formed key that is not
+//!    remembered.
+//! 2. The secret is proven before any status is named.
+//! 3. Everything after the proof is judged on every request, remembered or not.
+//! 4. Limits come last: what is refused has spent nothing.
+
+mod rules;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{Extensions, Uri};
+
+pub(crate) use self::rules::Rules;
+use crate::client_ip::{AddressBucket, ClientIp};
+use crate::clock::{Clock, Moment};
+use crate::context::{Carrier, KeyContext};
+use crate::extract::{ExtractKey, Found, without_attempts};
+use crate::key::{KeyFormats, LimitStatus, ParsedKey};
+use crate::limit::FailureLimiter;
+use crate::live::{KeyState, Standing};
+use crate::policy::{Facts, check_lifetime, check_network, check_server};
+use crate::rejection::{Rejection, RejectionKind};
+use crate::verify::{Fingerprint, Outcome, Presented, Proof, Recall, Verifier};
+
+/// How long to tell callers to wait while the store or the hashing pool does not answer.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
+
+/// Decides whether a request may pass.
+///
+/// The layer asks it for every request; it can be used without tower as well. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+    rules: Arc<Rules>,
+}
+
+/// What all gates of one set of keys have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) formats: KeyFormats,
+    pub(crate) client_ip: ClientIp,
+    pub(crate) failures: Option<FailureLimiter>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where frameworks put the address of the connection's peer.
+    pub(crate) peers: Vec<fn(&Extensions) -> Option<SocketAddr>>,
+    /// Where frameworks keep a second copy of the request's URI.
+    pub(crate) uri_copies: Vec<fn(&mut Extensions) -> Option<&mut Uri>>,
+}
+
+/// Leave for one request to pass.
+///
+/// The key is out of the request and the [`KeyContext`] in its extensions.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit {
+    limit: Option<LimitStatus>,
+    carrier: Carrier,
+}
+
+impl Permit {
+    /// The most restrictive of the key's limits after this request.
+    pub fn limit(&self) -> Option<&LimitStatus> {
+        self.limit.as_ref()
+    }
+
+    /// Where the key was presented.
+    pub fn carrier(&self) -> Carrier {
+        self.carrier
+    }
+}
+
+/// What could be decided without waiting.
+pub(crate) enum Attempt {
+    Decided(Result<Permit, Rejection>),
+    /// Something has to be found out first; [`Gate::resume`] does.
+    Unproven(Unproven),
+}
+
+/// A request whose key is well formed, but not remembered, or remembered too long ago.
+pub(crate) struct Unproven {
+    carrier: Carrier,
+    question: Question,
+}
+
+enum Question {
+    New(Fingerprint, Presented),
+    Aged(Proof),
+}
+
+/// Why a proven key could not be judged at once.
+enum Refused {
+    By(Rejection),
+    Aged,
+}
+
+impl From<Rejection> for Refused {
+    fn from(rejection: Rejection) -> Self {
+        Self::By(rejection)
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            rules: Arc::default(),
+        }
+    }
+
+    pub(crate) fn with_rules(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
+        self
+    }
+
+    /// Decides whether the request with this head may pass. If so, the key is taken out of the
+    /// head and a [`KeyContext`] put into its extensions.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`], if it may not. The head is then to be used for the answer only.
+    pub async fn admit(&self, head: &mut Parts) -> Result<Permit, Rejection> {
+        match self.try_admit(head) {
+            Attempt::Decided(decision) => decision,
+            Attempt::Unproven(unproven) => self.resume(head, unproven).await,
+        }
+    }
+
+    /// The part of [`admit`](Self::admit) that never waits; enough for every remembered key.
+    pub(crate) fn try_admit(&self, head: &mut Parts) -> Attempt {
+        let now = self.shared.clock.now();
+        let decision = match self.find(head) {
+            Err(rejection) => Err(rejection),
+            Ok((carrier, key)) => {
+                let fingerprint = self.shared.verifier.fingerprint(key.secret_text());
+                match self.shared.verifier.recall(fingerprint, now.ticks) {
+                    Recall::Proof(proof) => match self.judge(head, &proof, carrier, now) {
+                        Ok(permit) => Ok(permit),
+                        Err(Refused::By(rejection)) => Err(rejection),
+                        Err(Refused::Aged) => {
+                            let question = Question::Aged(proof);
+                            return Attempt::Unproven(Unproven { carrier, question });
+                        }
+                    },
+                    Recall::Failure(kind) => Err(Rejection::new(kind)),
+                    Recall::Nothing => {
+                        let question = Question::New(fingerprint, key.into());
+                        return Attempt::Unproven(Unproven { carrier, question });
+                    }
+                }
+            }
+        };
+        Attempt::Decided(decision.map_err(|rejection| self.turn_away(head, rejection)))
+    }
+
+    /// Finds out what [`try_admit`](Self::try_admit) could not know, then decides.
+    pub(crate) async fn resume(
+        &self,
+        head: &mut Parts,
+        unproven: Unproven,
+    ) -> Result<Permit, Rejection> {
+        let carrier = unproven.carrier;
+        let proof = match unproven.question {
+            Question::Aged(proof) => Ok(proof),
+            Question::New(fingerprint, presented) => {
+                self.prove(head, fingerprint, presented).await
+            }
+        };
+        let decision = match proof {
+            Ok(proof) => self.judge_renewed(head, &proof, carrier).await,
+            Err(rejection) => Err(rejection),
+        };
+        decision.map_err(|rejection| self.turn_away(head, rejection))
+    }
+
+    /// Steps 1 and 2: the one key that the request presents, if it is well formed.
+    fn find<'r>(&self, head: &'r Parts) -> Result<(Carrier, ParsedKey<'r>), Rejection> {
+        let mut presented = None;
+        for extractor in &self.rules.extractors {
+            let found = extractor.find(head, &self.shared.formats);
+            if found == Found::Nothing {
+                continue;
+            }
+            if found == Found::Ambiguous || presented.is_some() {
+                return Err(Rejection::new(RejectionKind::Ambiguous));
+            }
+            presented = Some((extractor.carrier(), found));
+        }
+        match presented {
+            None => Err(Rejection::new(RejectionKind::Missing)),
+            Some((carrier, Found::Text(text))) => match self.shared.formats.parse(text) {
+                Ok(key) => Ok((carrier, key)),
+                Err(_) => Err(Rejection::new(RejectionKind::Malformed)),
+            },
+            Some(_) => Err(Rejection::new(RejectionKind::Malformed)),
+        }
+    }
+
+    /// Step 3 for a key that is not remembered. Failures are counted by address, and an address
+    /// that failed too often is not heard; what is remembered never comes here.
+    async fn prove(
+        &self,
+        head: &Parts,
+        fingerprint: Fingerprint,
+        presented: Presented,
+    ) -> Result<Proof, Rejection> {
+        let failures = self.shared.failures.as_ref().zip(self.failure_bucket(head));
+        let ticks = self.shared.clock.now().ticks;
+        if let Some(wait) = failures.and_then(|(limit, from)| limit.blocked_for(from, ticks)) {
+            return Err(Rejection::new(RejectionKind::TooManyFailures).retry_after_wait(wait));
+        }
+        let kind = match self.shared.verifier.prove(fingerprint, presented).await {
+            Outcome::Proven(proof) => return Ok(proof),
+            Outcome::Unavailable => return Err(unavailable()),
+            Outcome::Unknown => RejectionKind::Unknown,
+            Outcome::WrongSecret => RejectionKind::WrongSecret,
+        };
+        if let Some((limit, from)) = failures {
+            limit.record(from, self.shared.clock.now().ticks);
+        }
+        Err(Rejection::new(kind))
+    }
+
+    /// [`judge`](Self::judge), reading the key's row again where its live state has grown old.
+    async fn judge_renewed(
+        &self,
+        head: &mut Parts,
+        proof: &Proof,
+        carrier: Carrier,
+    ) -> Result<Permit, Rejection> {
+        for _ in 0..2 {
+            match self.judge(head, proof, carrier, self.shared.clock.now()) {
+                Ok(permit) => return Ok(permit),
+                Err(Refused::By(rejection)) => return Err(rejection),
+                Err(Refused::Aged) => {
+                    if self.shared.verifier.renew(proof).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(unavailable())
+    }
+
+    /// Steps 4 and on, for a proven key.
+    fn judge(
+        &self,
+        head: &mut Parts,
+        proof: &Proof,
+        carrier: Carrier,
+        now: Moment,
+    ) -> Result<Permit, Refused> {
+        let live = self.shared.verifier.live();
+        if !live.is_fresh(now.ticks) {
+            return Err(unavailable().into());
+        }
+        let mut state = proof.live().state();
+        if !state.is_of(live.epoch()) {
+            return Err(Refused::Aged);
+        }
+        self.check(head, &state, proof, now)?;
+        let limit = state.limits.take(now.ticks).map_err(|exhausted| {
+            Rejection::rate_limited(exhausted.status, exhausted.retry_after)
+                .of_key(state.info.id)
+        })?;
+        // A change that was announced meanwhile holds for this request already.
+        let latest = proof.live().state();
+        if !Arc::ptr_eq(&latest, &state) {
+            self.check(head, &latest, proof, now)?;
+            state = latest;
+        }
+        let context = KeyContext::new(Arc::clone(&state.info), proof.secret().id, carrier);
+        self.strip(head, carrier);
+        head.extensions.insert(context);
+        Ok(Permit { limit, carrier })
+    }
+
+    /// The checks that spend nothing.
+    fn check(
+        &self,
+        head: &Parts,
+        state: &KeyState,
+        proof: &Proof,
+        now: Moment,
+    ) -> Result<(), Rejection> {
+        let info = &*state.info;
+        let checked = (|| {
+            if !state.has(proof.secret(), now.wall) {
+                return Err(Rejection::new(RejectionKind::Revoked));
+            }
+            match state.standing {
+                Standing::Active => {}
+                Standing::Revoked => return Err(Rejection::new(RejectionKind::Revoked)),
+                Standing::Disabled => return Err(Rejection::new(RejectionKind::Disabled)),
+            }
+            check_lifetime(state.expires_at, now.wall)?;
+            if !info.networks.is_empty() {
+                check_network(&info.networks, self.client(head))?;
+            }
+            check_server(&info.servers, self.rules.server.as_ref())?;
+            for rule in &self.rules.scopes {
+                rule.check(&info.scopes)?;
+            }
+            if !self.rules.policies.is_empty() {
+                let facts = Facts::new(info, head, self.client(head), now);
+                for policy in &self.rules.policies {
+                    policy.check(&facts)?;
+                }
+            }
+            Ok(())
+        })();
+        checked.map_err(|rejection| rejection.of_key(info.id))
+    }
+
+    /// Takes the key out of an admitted request.
+    fn strip(&self, head: &mut Parts, carrier: Carrier) {
+        for extractor in &self.rules.extractors {
+            if extractor.carrier() == carrier {
+                self.remove(head, &**extractor);
+            }
+        }
+    }
+
+    fn remove(&self, head: &mut Parts, extractor: &dyn ExtractKey) {
+        extractor.remove(head, &self.shared.formats);
+        if matches!(extractor.carrier(), Carrier::Path | Carrier::Other) {
+            for copy_of in &self.shared.uri_copies {
+                if let Some(uri) = copy_of(&mut head.extensions)
+                    && let Some(clean) = without_attempts(uri, &self.shared.formats)
+                {
+                    *uri = clean;
+                }
+            }
+        }
+    }
+
+    /// Takes every key out of a refused request, so that no responder or log can show one.
+    fn turn_away(&self, head: &mut Parts, rejection: Rejection) -> Rejection {
+        for extractor in &self.rules.extractors {
+            self.remove(head, &**extractor);
+        }
+        tracing::debug!(
+            code = rejection.code(),
+            kind = ?rejection.kind(),
+            key = rejection.key_id().map(tracing::field::display),
+            "request turned away"
+        );
+        rejection
+    }
+
+    fn client(&self, head: &Parts) -> Option<IpAddr> {
+        self.shared.client_ip.resolve(self.peer(head), &head.headers)
+    }
+
+    fn peer(&self, head: &Parts) -> Option<IpAddr> {
+        let peers = &mut self.shared.peers.iter();
+        peers.find_map(|peer| peer(&head.extensions)).map(|address| address.ip())
+    }
+
+    /// Under which address a failure is counted: the client's, or that of the proxy that hides it.
+    /// Without any address nothing is counted, or one caller could lock out all others.
+    fn failure_bucket(&self, head: &Parts) -> Option<AddressBucket> {
+        self.client(head).or_else(|| self.peer(head)).map(AddressBucket::of)
+    }
+}
+
+fn unavailable() -> Rejection {
+    Rejection::new(RejectionKind::Unavailable).retry_after_wait(UNAVAILABLE_FOR)
+}

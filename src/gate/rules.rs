@@ -1,0 +1,31 @@
+//! What one gate asks of a key, beyond being genuine.
+
+use std::sync::Arc;
+
+use crate::extract::{Bearer, ExtractKey, KeyHeader};
+use crate::key::ServerName;
+use crate::policy::{Policy, ScopeRule};
+
+/// The requirements of one gate.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Which server stands behind the gate.
+    pub(crate) server: Option<ServerName>,
+    /// All of these must be met.
+    pub(crate) scopes: Vec<ScopeRule>,
+    /// Then all of these.
+    pub(crate) policies: Vec<Arc<dyn Policy>>,
+    /// Where keys may stand.
+    pub(crate) extractors: Vec<Arc<dyn ExtractKey>>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            server: None,
+            scopes: Vec::new(),
+            policies: Vec::new(),
+            extractors: vec![Arc::new(Bearer::new()), Arc::new(KeyHeader::default())],
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What is stored to recognise one secret of a key.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Handle;
+use crate::clock::Timestamp;
+
+/// One secret of a key, in the form it is stored: never the clear text.
+///
+/// A key has one, and two while a rotation's grace window is open.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Credential {
+    /// Tells the secrets of one key apart, over all its rotations.
+    pub id: CredentialId,
+    /// What the key is looked up by.
+    pub handle: Handle,
+    /// The text before the handle, for showing the key masked.
+    pub prefix: String,
+    /// The hash of the whole key text, tagged with its scheme (a PHC string for Argon2id).
+    pub hash: String,
+    /// A quick check that spares the slow hash; absent on imported keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<Tag>,
+    /// A fast verifier under a pepper kept outside the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<Verifier>,
+    /// When the secret was made.
+    pub created_at: Timestamp,
+    /// When it ends, if it is the old one of a rotation with a grace window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+}
+
+impl Credential {
+    /// A credential without tag, verifier or end.
+    pub fn new(
+        id: CredentialId,
+        handle: Handle,
+        prefix: impl Into<String>,
+        hash: impl Into<String>,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            handle,
+            prefix: prefix.into(),
+            hash: hash.into(),
+            tag: None,
+            verifier: None,
+            created_at,
+            ends_at: None,
+        }
+    }
+
+    /// Prefix, handle and an ellipsis.
+    pub fn masked(&self) -> String {
+        format!("{}{}…", self.prefix, self.handle)
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("id", &self.id)
+            .field("handle", &self.handle)
+            .field("created_at", &self.created_at)
+            .field("ends_at", &self.ends_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The number of a secret within its key: 1 for the first, one more with each rotation.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct CredentialId(u32);
+
+impl CredentialId {
+    /// The number of the first secret.
+    pub const FIRST: Self = Self(1);
+
+    /// The number of the secret that follows this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The number.
+    pub const fn as_u32(self) -> u32 {
+        self.0
+    }
+}
+
+/// The first 32 bits of a fast hash over the whole key: a wrong secret for a known handle is
+/// refused by it without paying for the slow hash.
+///
+/// It narrows a search by 32 bits, which a random 142-bit secret does not notice and a low-entropy
+/// one would not survive. Imported keys therefore never have one.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tag(u32);
+
+impl Tag {
+    /// The tag with these bits.
+    pub const fn new(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tag(…)")
+    }
+}
+
+/// `HMAC-SHA-256(pepper, key)`, and which pepper it was made with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verifier {
+    pepper: String,
+    #[serde(with = "hex_bytes")]
+    mac: [u8; 32],
+}
+
+impl Verifier {
+    /// A verifier made under the pepper named `pepper`.
+    pub fn new(pepper: impl Into<String>, mac: [u8; 32]) -> Self {
+        Self {
+            pepper: pepper.into(),
+            mac,
+        }
+    }
+
+    /// The name of the pepper.
+    pub fn pepper(&self) -> &str {
+        &self.pepper
+    }
+
+    /// The code to compare with.
+    pub fn mac(&self) -> &[u8; 32] {
+        &self.mac
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Verifier({:?}, …)", self.pepper)
+    }
+}
+
+mod hex_bytes {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(mac: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&Hex(mac))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(from)?;
+        parse(&text).ok_or_else(|| D::Error::custom("a verifier is 64 hexadecimal digits"))
+    }
+
+    struct Hex<'a>(&'a [u8; 32]);
+
+    impl std::fmt::Display for Hex<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        }
+    }
+
+    fn parse(text: &str) -> Option<[u8; 32]> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return None;
+        }
+        let mut mac = [0; 32];
+        for (byte, pair) in mac.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).ok()?;
+            *byte = u8::from_str_radix(pair, 16).ok()?;
+        }
+        Some(mac)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_shows_neither_hash_nor_tag_nor_mac() {
+        let mut credential = Credential::new(
+            CredentialId::FIRST,
+            "ATgKlpEa".parse().unwrap(),
+            "mcp_sk_",
+            "$argon2id$v=19$secret",
+            Timestamp::from_millis(0),
+        );
+        credential.tag = Some(Tag::new(0xdead_beef));
+        credential.verifier = Some(Verifier::new("p1", [0xab; 32]));
+        let shown = format!("{credential:?} {:?} {:?}", credential.tag, credential.verifier);
+        for hidden in ["argon2id", "dead", "3735928559", "abab", "171"] {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_verifier_survives_json_and_a_cut_one_is_refused() {
+        let verifier = Verifier::new("p1", [0x5a; 32]);
+        let json = serde_json::to_string(&verifier).unwrap();
+        assert_eq!(serde_json::from_str::<Verifier>(&json).unwrap(), verifier);
+        let cut = json.replacen("5a", "", 1);
+        assert!(serde_json::from_str::<Verifier>(&cut).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! What may be shown of a key.
+
+use serde::Serialize;
+
+use super::{
+    Handle, KeyId, KeyRecord, KeyStatus, Metadata, NetworkRules, OwnerId, RateLimit, Revision,
+    ScopeSet, Servers,
+};
+use crate::clock::Timestamp;
+
+/// Everything about a key that is no secret: for lists, pages, logs and handlers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct KeyInfo {
+    /// The permanent name.
+    pub id: KeyId,
+    /// The public part of the newest secret.
+    pub handle: Handle,
+    /// Prefix, handle and an ellipsis.
+    pub masked: String,
+    /// What people call it.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whom it belongs to.
+    pub owner: Option<OwnerId>,
+    /// Whether it works: `active`, `disabled` or `revoked`.
+    #[serde(serialize_with = "status_word")]
+    pub status: KeyStatus,
+    /// Which servers or projects it opens.
+    pub servers: Servers,
+    /// What it may do there.
+    pub scopes: ScopeSet,
+    /// Where it may be used from.
+    pub networks: NetworkRules,
+    /// How often it may be used.
+    pub limits: Vec<RateLimit>,
+    /// Free-form facts.
+    pub metadata: Metadata,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// From when on it is refused.
+    pub expires_at: Option<Timestamp>,
+    /// Which write this state is, for "change it only if nobody else has".
+    pub revision: Revision,
+}
+
+impl KeyInfo {
+    /// On how many servers or projects the key is; nothing if on all.
+    pub fn server_count(&self) -> Option<usize> {
+        match &self.servers {
+            Servers::All => None,
+            Servers::Only(names) => Some(names.len()),
+        }
+    }
+
+    /// What may be shown of `record`; nothing if it holds no secret, as no valid record does.
+    pub fn of(record: &KeyRecord) -> Option<Self> {
+        let newest = record.credentials.last()?;
+        Some(Self {
+            id: record.id,
+            handle: newest.handle.clone(),
+            masked: newest.masked(),
+            name: record.name.clone(),
+            description: record.description.clone(),
+            owner: record.owner.clone(),
+            status: record.status.clone(),
+            servers: record.servers.clone(),
+            scopes: record.scopes.clone(),
+            networks: record.networks.clone(),
+            limits: record.limits.clone(),
+            metadata: record.metadata.clone(),
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            expires_at: record.expires_at,
+            revision: record.revision,
+        })
+    }
+}
+
+fn status_word<S: serde::Serializer>(status: &KeyStatus, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(status.as_str())
+}

@@ -1,0 +1,30 @@
+//! The vocabulary: what a key is, without I/O, clock or HTTP.
+//!
+//! * [`KeyFormat`] says how a key is written, [`ApiKey`] is one in clear text.
+//! * [`KeyRecord`] is what a store keeps, [`KeyInfo`] what may be shown of it.
+//! * [`Scope`], [`Servers`], [`NetworkRules`] and [`RateLimit`] say what a key may do.
+
+mod base62;
+mod credential;
+mod format;
+mod id;
+mod info;
+mod limit;
+mod record;
+mod secret;
+mod servers;
+
+pub mod network;
+pub mod scope;
+
+pub(crate) use base62::fill_random;
+pub use credential::{Credential, CredentialId, Tag, Verifier};
+pub use format::{FormatError, KeyFormat, KeyFormats, ParseKeyError, ParsedKey};
+pub use id::{Handle, InvalidText, KeyId, OwnerId, ServerName};
+pub use info::KeyInfo;
+pub use limit::{LimitStatus, LimitUnit, ParseRateLimitError, RateLimit};
+pub use network::{Network, NetworkRules, ParseNetworkError};
+pub use record::{KeyRecord, KeyStatus, Metadata, Revision};
+pub use scope::{ParseScopeError, Scope, ScopeGrant, ScopeSet};
+pub use secret::ApiKey;
+pub use servers::Servers;

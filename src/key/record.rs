@@ -1,0 +1,150 @@
+//! What a store keeps of a key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Credential, KeyId, NetworkRules, OwnerId, RateLimit, ScopeSet, Servers};
+use crate::clock::Timestamp;
+
+/// Free-form facts about a key, such as `environment`, `service` or `contact`.
+pub type Metadata = BTreeMap<String, String>;
+
+/// A key as it is stored: everything but the clear text.
+///
+/// Stores write and read it as a whole; serde carries it for those that keep documents. It holds
+/// hashes, so it is not for showing: that is what [`KeyInfo`](super::KeyInfo) is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct KeyRecord {
+    /// The permanent name.
+    pub id: KeyId,
+    /// What people call it.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whom it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerId>,
+    /// Whether it works.
+    pub status: KeyStatus,
+    /// Which servers or projects it opens.
+    pub servers: Servers,
+    /// What it may do there.
+    #[serde(default)]
+    pub scopes: ScopeSet,
+    /// Where it may be used from.
+    #[serde(default)]
+    pub networks: NetworkRules,
+    /// How often it may be used.
+    #[serde(default)]
+    pub limits: Vec<RateLimit>,
+    /// Free-form facts.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// Its secrets, the newest last.
+    pub credentials: Vec<Credential>,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// From when on it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Which write this state is; set by the store.
+    #[serde(default)]
+    pub revision: Revision,
+}
+
+impl KeyRecord {
+    /// An active record without owner, servers, scopes, rules, limits or secrets.
+    pub fn new(id: KeyId, name: impl Into<String>, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            description: None,
+            owner: None,
+            status: KeyStatus::Active,
+            servers: Servers::default(),
+            scopes: ScopeSet::default(),
+            networks: NetworkRules::default(),
+            limits: Vec::new(),
+            metadata: Metadata::new(),
+            credentials: Vec::new(),
+            created_at,
+            updated_at: created_at,
+            expires_at: None,
+            revision: Revision::default(),
+        }
+    }
+}
+
+/// Whether a key works. Expiry is no status: it is judged by the clock at each use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum KeyStatus {
+    /// It works.
+    Active,
+    /// It is switched off and may be switched on again.
+    Disabled,
+    /// It is withdrawn for good; the record is kept.
+    Revoked {
+        /// When it was withdrawn.
+        at: Timestamp,
+        /// Why, in the words of whoever did it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+impl KeyStatus {
+    /// The status in one word: `active`, `disabled` or `revoked`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Revoked { .. } => "revoked",
+        }
+    }
+}
+
+/// The number of a write to a store. Each write takes the next one, so a higher revision was
+/// committed later.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The revision with this number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The revision after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}

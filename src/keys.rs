@@ -1,0 +1,264 @@
+//! [`ApiKeys`]: store, cache and limits wired into a layer and a manager.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client_ip::ClientIp;
+use crate::clock::{Clock, SystemClock};
+use crate::error::Error;
+use crate::framework;
+use crate::gate::{Gate, Shared};
+use crate::key::{KeyFormat, KeyFormats, RateLimit};
+use crate::layer::ApiKeyLayer;
+use crate::limit::FailureLimiter;
+use crate::live::{Live, Timing};
+use crate::manager::KeyManager;
+use crate::store::KeyStore;
+use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier};
+
+/// A set of keys in a store, and everything that works on it.
+///
+/// Make one per store and process and clone it; clones share caches and limits. While one is
+/// alive, a background task follows the store's change log.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use mcp_api_keys::{ApiKeys, store::MemoryStore};
+///
+/// let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+/// let layer = keys.layer().server("files");
+/// let manager = keys.manager();
+/// # let _ = (layer, manager);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ApiKeys {
+    shared: Arc<Shared>,
+    manager: KeyManager,
+}
+
+impl ApiKeys {
+    /// Starts to wire up the keys in `store`.
+    pub fn builder(store: impl KeyStore) -> ApiKeysBuilder {
+        ApiKeysBuilder::new(Arc::new(store))
+    }
+
+    /// A layer that admits requests with these keys.
+    pub fn layer(&self) -> ApiKeyLayer {
+        ApiKeyLayer::new(Gate::new(Arc::clone(&self.shared)))
+    }
+
+    /// Issues, changes and withdraws these keys.
+    pub fn manager(&self) -> &KeyManager {
+        &self.manager
+    }
+
+    /// Reads what others changed in the store now instead of at the next poll.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, if the store does not answer.
+    pub async fn catch_up(&self) -> Result<(), Error> {
+        self.shared.verifier.live().catch_up().await
+    }
+}
+
+/// Sets up [`ApiKeys`]. Every setting has a default; `manual::defaults` gives the reasons.
+#[derive(Debug)]
+#[must_use]
+pub struct ApiKeysBuilder {
+    store: Arc<dyn KeyStore>,
+    formats: KeyFormats,
+    peppers: Peppers,
+    argon2: Argon2Params,
+    hash_permits: NonZeroUsize,
+    hash_queue: usize,
+    hash_deadline: Duration,
+    cached_keys: u64,
+    client_ip: ClientIp,
+    failures: Option<RateLimit>,
+    timing: Timing,
+    clock: Arc<dyn Clock>,
+}
+
+/// How many rows may be read from the store at once to verify keys.
+const LOOKUPS: usize = 64;
+
+impl ApiKeysBuilder {
+    fn new(store: Arc<dyn KeyStore>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            store,
+            formats: KeyFormats::default(),
+            peppers: Peppers::default(),
+            argon2: Argon2Params::default(),
+            hash_permits: NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN),
+            hash_queue: 256,
+            hash_deadline: Duration::from_secs(2),
+            cached_keys: 100_000,
+            client_ip: ClientIp::peer(),
+            failures: Some(RateLimit::per_minute(100)),
+            timing: Timing {
+                poll_every: Duration::from_secs(2),
+                poll_timeout: Duration::from_secs(1),
+                max_stale: Duration::from_secs(60),
+            },
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// Writes new keys in `format`, and accepts keys of it. Default: `mcp_sk_` with a checksum.
+    pub fn format(mut self, format: KeyFormat) -> Self {
+        let mut formats = KeyFormats::new(format);
+        for accepted in self.formats.iter().skip(1) {
+            formats = formats.accept(accepted.clone());
+        }
+        self.formats = formats;
+        self
+    }
+
+    /// Accepts keys of another format too.
+    pub fn accept_format(mut self, format: KeyFormat) -> Self {
+        self.formats = self.formats.accept(format);
+        self
+    }
+
+    /// Sets the pepper. Default: none.
+    pub fn pepper(mut self, pepper: Pepper) -> Self {
+        self.peppers.current = Some(pepper);
+        self
+    }
+
+    /// Keeps a pepper that was current before, for keys not seen since.
+    pub fn previous_pepper(mut self, pepper: Pepper) -> Self {
+        self.peppers.previous.push(pepper);
+        self
+    }
+
+    /// Sets how hard the slow hash of new keys is. Default: 19,456 KiB, 2 passes, 1 lane.
+    pub fn argon2(mut self, params: Argon2Params) -> Self {
+        self.argon2 = params;
+        self
+    }
+
+    /// Sets how many slow hashes may run at once. Default: half the cores, at least one.
+    pub fn hash_permits(mut self, permits: NonZeroUsize) -> Self {
+        self.hash_permits = permits;
+        self
+    }
+
+    /// Sets how many more slow hashes may wait. Default: 256.
+    pub fn hash_queue(mut self, length: usize) -> Self {
+        self.hash_queue = length;
+        self
+    }
+
+    /// Sets how long a verification may wait for its turn, or for the store. Default: 2 seconds.
+    pub fn verify_deadline(mut self, deadline: Duration) -> Self {
+        self.hash_deadline = deadline;
+        self
+    }
+
+    /// Sets how many proven keys are remembered. Default: 100,000.
+    pub fn cached_keys(mut self, count: u64) -> Self {
+        self.cached_keys = count;
+        self
+    }
+
+    /// Sets how the caller's address is found. Default: the connection's peer.
+    pub fn client_ip(mut self, client_ip: ClientIp) -> Self {
+        if client_ip.trusts_everyone() {
+            tracing::warn!("every address is a trusted proxy: callers can choose their address");
+        }
+        self.client_ip = client_ip;
+        self
+    }
+
+    /// Sets how often an address may fail with unproven keys before it is no longer heard;
+    /// nothing for never. Default: 100 a minute.
+    pub fn failure_limit(mut self, limit: Option<RateLimit>) -> Self {
+        self.failures = limit;
+        self
+    }
+
+    /// Sets how often to look for changes that others made. Default: every 2 seconds.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.timing.poll_every = interval;
+        self
+    }
+
+    /// Sets how long remembered keys are honoured while the store does not answer. Default: 60
+    /// seconds. Zero means no longer than it takes to notice: two polling intervals and their
+    /// time-outs.
+    pub fn max_stale(mut self, duration: Duration) -> Self {
+        self.timing.max_stale = duration;
+        self
+    }
+
+    /// Sets the clock. Default: the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Connects everything and starts to follow the store's changes.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, if a setting makes no sense; `Unavailable`, if the store does not answer.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn build(self) -> Result<ApiKeys, Error> {
+        let failures = match &self.failures {
+            None => None,
+            Some(limit) => match (limit.fault(), FailureLimiter::new(limit)) {
+                (None, Some(limiter)) => Some(limiter),
+                (fault, _) => {
+                    return Err(Error::invalid("failure_limit", fault.unwrap_or("is too small")));
+                }
+            },
+        };
+        if self.timing.poll_every.is_zero() {
+            return Err(Error::invalid("poll_interval", "must be longer than zero"));
+        }
+        let live = Live::start(
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            self.timing,
+        )
+        .await?;
+        tokio::spawn(Live::follow(Arc::downgrade(&live)));
+        let settings = Settings {
+            peppers: self.peppers,
+            argon2: self.argon2,
+            hash_permits: self.hash_permits.get(),
+            hash_queue: self.hash_queue,
+            lookups: LOOKUPS,
+            deadline: self.hash_deadline,
+            cached_keys: self.cached_keys,
+            clock: Arc::clone(&self.clock),
+        };
+        let verifier = Arc::new(Verifier::new(Arc::clone(&self.store), live, settings));
+        let manager = KeyManager::new(
+            self.store,
+            Arc::clone(&verifier),
+            self.formats.clone(),
+            Arc::clone(&self.clock),
+        );
+        let shared = Arc::new(Shared {
+            verifier,
+            formats: self.formats,
+            client_ip: self.client_ip,
+            failures,
+            clock: self.clock,
+            peers: framework::peers(),
+            uri_copies: framework::uri_copies(),
+        });
+        Ok(ApiKeys { shared, manager })
+    }
+}

@@ -1,0 +1,142 @@
+//! The future of a response: refused, admitted, or still to be found out.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http::request::Parts;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::respond::decorate;
+use super::{ApiKeyLayer, LimitHeaders, Respond, ResponseBody};
+use crate::gate::{Permit, Unproven};
+use crate::rejection::Rejection;
+
+pin_project! {
+    /// The future returned by [`ApiKeyService`](super::ApiKeyService).
+    ///
+    /// Dropping it drops the inner service's future.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B, F> {
+        Refused { response: Option<Response<bytes::Bytes>> },
+        Verifying { decision: Decision, call: Option<(S, B, ApiKeyLayer)> },
+        Admitted { #[pin] future: F, permit: Permit, headers: LimitHeaders },
+    }
+}
+
+/// The gate's work on a key it does not remember: the one boxed future, beside which a store
+/// lookup and a slow hash make the box invisible.
+type Decision = Pin<Box<dyn Future<Output = (Parts, Result<Permit, Rejection>)> + Send>>;
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    pub(super) fn refused(rejection: &Rejection, head: &Parts, responder: &dyn Respond) -> Self {
+        Self {
+            state: State::Refused {
+                response: Some(answer(rejection, head, responder)),
+            },
+        }
+    }
+
+    pub(super) fn admitted(future: S::Future, permit: Permit, headers: LimitHeaders) -> Self {
+        Self {
+            state: State::Admitted {
+                future,
+                permit,
+                headers,
+            },
+        }
+    }
+
+    pub(super) fn verifying(
+        layer: ApiKeyLayer,
+        mut head: Parts,
+        unproven: Unproven,
+        inner: S,
+        body: B,
+    ) -> Self {
+        let gate = layer.gate.clone();
+        let decision = Box::pin(async move {
+            let decision = gate.resume(&mut head, unproven).await;
+            (head, decision)
+        });
+        Self {
+            state: State::Verifying {
+                decision,
+                call: Some((inner, body, layer)),
+            },
+        }
+    }
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Admitted { future, permit, headers } => {
+                    let mut response = ready!(future.poll(cx))?;
+                    decorate(response.headers_mut(), permit, *headers);
+                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                }
+                StateProjection::Refused { response } => match response.take() {
+                    Some(response) => return Poll::Ready(Ok(response.map(ResponseBody::own))),
+                    // Polled again after it was ready, which the contract of futures forbids.
+                    None => return Poll::Pending,
+                },
+                StateProjection::Verifying { decision, call } => {
+                    let (head, decision) = ready!(decision.as_mut().poll(cx));
+                    let Some((mut inner, body, layer)) = call.take() else {
+                        return Poll::Pending;
+                    };
+                    match decision {
+                        Ok(permit) => State::Admitted {
+                            future: inner.call(Request::from_parts(head, body)),
+                            permit,
+                            headers: layer.headers,
+                        },
+                        Err(rejection) => State::Refused {
+                            response: Some(answer(&rejection, &head, &*layer.responder)),
+                        },
+                    }
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S, B> std::fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// Whatever responder made the answer, outer layers find the reason in it.
+fn answer(rejection: &Rejection, head: &Parts, responder: &dyn Respond) -> Response<bytes::Bytes> {
+    let mut response = responder.respond(rejection, head);
+    response.extensions_mut().insert(rejection.clone());
+    response
+}

@@ -1,0 +1,200 @@
+//! The gate as a tower [`Layer`](tower_layer::Layer): the only room that knows tower.
+//!
+//! A request passes the layer only if it carries a key that is genuine, in force, allowed to come
+//! from where it comes, granted for the server and scopes at hand, and within its limits.
+//!
+//! 1. The inner service is never called for a request that was not admitted, nor before it said it
+//!    was ready. The one that said so is the one that is called.
+//! 2. A refusal is a response, never an error: `Service::Error` is the inner service's own.
+//! 3. No body is read. The response's is passed through as it comes; dropping it drops the inner
+//!    one.
+//! 4. A request whose key is remembered is decided on the spot, without a boxed future.
+//! 5. Behind the layer the request holds a [`KeyContext`](crate::KeyContext) and no credential.
+//! 6. Every refusal carries its [`Rejection`](crate::Rejection) in the response's extensions.
+//!
+//! # In the path
+//!
+//! Where keys may stand in the path ([`ApiKeyLayer::path_keys`]), put the layer *around* the
+//! router, so that routing already sees the path without the key:
+//!
+//! ```
+//! # #[cfg(feature = "axum")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, routing::post};
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//! use tower_layer::Layer;
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let router = Router::new().route("/mcp", post(|| async { "pong" }));
+//! let app = keys.layer().server("files").path_keys("/mcp/{key}")?.layer(router);
+//! # let _: mcp_api_keys::layer::ApiKeyService<Router> = app;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Inside (`Router::layer`, which runs after routing) the route must name the segment itself, as
+//! in `/mcp/{key}`. The URI that handlers see is then clean as well, axum's `OriginalUri`
+//! included, but axum has captured the segment before the layer runs: a handler that asks for
+//! `Path<String>` is given the key.
+
+mod body;
+mod future;
+mod respond;
+mod scope;
+mod service;
+
+use std::sync::Arc;
+
+pub use self::body::ResponseBody;
+pub use self::future::ResponseFuture;
+pub use self::respond::{Respond, StandardResponder};
+pub use self::scope::{RequireScopeLayer, RequireScopeService};
+pub use self::service::ApiKeyService;
+use crate::extract::{ExtractKey, InvalidPathTemplate, KeyHeader, PathKey};
+use crate::gate::Gate;
+use crate::key::{ParseScopeError, Scope};
+use crate::policy::{Policy, ScopeRule};
+
+/// Lets only requests with a good API key pass.
+///
+/// Made by [`ApiKeys::layer`](crate::ApiKeys::layer). Each method narrows what passes; cloning is
+/// cheap, and a clone that is narrowed leaves the others as they are.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use mcp_api_keys::{ApiKeys, store::MemoryStore};
+/// use tower_layer::Layer;
+///
+/// let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+/// let layer = keys.layer().server("files").require_scope("files:read")?;
+///
+/// # #[derive(Clone)] struct MyService;
+/// let service = layer.layer(MyService);
+/// # let _ = service;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ApiKeyLayer {
+    gate: Gate,
+    responder: Arc<dyn Respond>,
+    headers: LimitHeaders,
+}
+
+/// Which headers tell callers about their limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitHeaders {
+    standard: bool,
+    legacy: bool,
+}
+
+impl ApiKeyLayer {
+    pub(crate) fn new(gate: Gate) -> Self {
+        Self {
+            gate,
+            responder: Arc::new(StandardResponder::new()),
+            headers: LimitHeaders {
+                standard: true,
+                legacy: false,
+            },
+        }
+    }
+
+    /// Names the server (or project) behind the layer. Only keys granted for it pass.
+    ///
+    /// A layer without a name admits only keys granted for all servers.
+    ///
+    /// # Panics
+    ///
+    /// If the name is not 1 to 64 letters, digits, `.`, `_` or `-`.
+    #[expect(clippy::panic, reason = "a mistake in the program's own wiring, found at its start")]
+    pub fn server(self, name: &str) -> Self {
+        match name.parse() {
+            Ok(name) => self.with_gate(|gate| gate.with_rules(|rules| rules.server = Some(name))),
+            Err(error) => panic!("the server name {name:?} {error}"),
+        }
+    }
+
+    /// Asks for a scope, beside those asked for already.
+    ///
+    /// # Errors
+    ///
+    /// If `scope` is no scope; a requirement holds no star.
+    pub fn require_scope(self, scope: &str) -> Result<Self, ParseScopeError> {
+        let scope: Scope = scope.parse()?;
+        Ok(self.require_scopes(ScopeRule::all([scope])))
+    }
+
+    /// Asks for scopes, beside those asked for already.
+    pub fn require_scopes(self, rule: ScopeRule) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.scopes.push(rule)))
+    }
+
+    /// Asks a policy of your own, after those asked already.
+    pub fn policy(self, policy: impl Policy) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.policies.push(Arc::new(policy))))
+    }
+
+    /// Accepts keys in the header `name` as well, beside `Authorization: Bearer` and `X-API-Key`.
+    pub fn key_header(self, name: http::HeaderName) -> Self {
+        self.extractor(KeyHeader::new(name))
+    }
+
+    /// Accepts keys in the path as well, in the place of `{key}` in `template`. See the
+    /// [module's notes](self#in-the-path) on where to put the layer then.
+    ///
+    /// # Errors
+    ///
+    /// If the template does not hold `/{key}` exactly once.
+    pub fn path_keys(self, template: &str) -> Result<Self, InvalidPathTemplate> {
+        Ok(self.extractor(PathKey::new(template)?))
+    }
+
+    /// Accepts keys in a place of your own as well.
+    pub fn extractor(self, extractor: impl ExtractKey) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.extractors.push(Arc::new(extractor))))
+    }
+
+    /// Accepts keys in no place but those named after this call.
+    pub fn no_default_extractors(self) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.extractors.clear()))
+    }
+
+    /// Answers refusals with `responder` instead of [`StandardResponder`].
+    pub fn responder(mut self, responder: impl Respond) -> Self {
+        self.responder = Arc::new(responder);
+        self
+    }
+
+    /// Whether to send `RateLimit` and `RateLimit-Policy` with admitted responses. On by default.
+    pub fn rate_limit_headers(mut self, on: bool) -> Self {
+        self.headers.standard = on;
+        self
+    }
+
+    /// Whether to send `X-RateLimit-Limit`, `-Remaining` and `-Reset` too. Off by default.
+    pub fn legacy_rate_limit_headers(mut self, on: bool) -> Self {
+        self.headers.legacy = on;
+        self
+    }
+
+    /// The gate behind the layer, for use without tower.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    fn with_gate(mut self, change: impl FnOnce(Gate) -> Gate) -> Self {
+        self.gate = change(self.gate);
+        self
+    }
+}
+
+impl<S> tower_layer::Layer<S> for ApiKeyLayer {
+    type Service = ApiKeyService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ApiKeyService::new(inner, self.clone())
+    }
+}

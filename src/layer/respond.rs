@@ -1,0 +1,426 @@
+//! Refusals as answers: the one place where a [`Rejection`] becomes HTTP.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::LimitHeaders;
+use crate::context::Carrier;
+use crate::gate::Permit;
+use crate::key::{LimitStatus, Scope};
+use crate::rejection::{Rejection, RejectionKind, RejectionType};
+
+/// Turns a refusal into an answer.
+///
+/// Implement it to answer in a shape of your own, then
+/// [`ApiKeyLayer::responder`](super::ApiKeyLayer::responder). The head is the request's, without
+/// the key. Whatever comes back, the layer attaches the [`Rejection`] to its extensions.
+pub trait Respond: fmt::Debug + Send + Sync + 'static {
+    /// The answer to a request with this head.
+    fn respond(&self, rejection: &Rejection, head: &Parts) -> Response<Bytes>;
+}
+
+/// The standard answers, in the shape that the caller understands.
+///
+/// | request | answer |
+/// |---|---|
+/// | `content-type: application/grpc…` | HTTP 200 with `grpc-status` in the headers |
+/// | MCP: a `POST` that accepts JSON and event streams, or has `MCP-Protocol-Version` | the HTTP status, with a JSON-RPC error |
+/// | any other | the HTTP status, with `{"error":{"code","message","type",…}}` |
+///
+/// Unknown, malformed, wrong and revoked keys get the same bytes. A 401 has
+/// `WWW-Authenticate: Bearer`, a 429 or 503 has `Retry-After` in whole seconds.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct StandardResponder {
+    no_challenge: bool,
+    resource_metadata: Option<String>,
+    doc_url: Option<String>,
+}
+
+impl StandardResponder {
+    /// The standard answers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Leaves `WWW-Authenticate` out. Some MCP clients take any challenge as an invitation to look
+    /// for an OAuth server.
+    pub fn without_challenge(mut self) -> Self {
+        self.no_challenge = true;
+        self
+    }
+
+    /// Names the protected resource metadata (RFC 9728) in challenges. Set it only where such a
+    /// document exists: clients go and look.
+    pub fn resource_metadata(mut self, url: impl Into<String>) -> Self {
+        self.resource_metadata = Some(url.into());
+        self
+    }
+
+    /// Adds a link to your documentation to every answer.
+    pub fn doc_url(mut self, url: impl Into<String>) -> Self {
+        self.doc_url = Some(url.into());
+        self
+    }
+
+    /// What an answer says for programs, beside code, message and type.
+    fn details(&self, rejection: &Rejection) -> serde_json::Map<String, Value> {
+        let mut details = serde_json::Map::new();
+        if let [_, ..] = rejection.required_scopes() {
+            details.insert("required_scope".to_owned(), scope_list(rejection).into());
+        }
+        if let Some(wait) = rejection.retry_after() {
+            let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            details.insert("retry_after_ms".to_owned(), millis.into());
+        }
+        if let Some(url) = &self.doc_url {
+            details.insert("doc_url".to_owned(), url.as_str().into());
+        }
+        details
+    }
+
+    fn api_body(&self, rejection: &Rejection, kind: RejectionType) -> String {
+        let mut error = self.details(rejection);
+        error.insert("code".to_owned(), rejection.code().into());
+        error.insert("message".to_owned(), rejection.message().into());
+        error.insert("type".to_owned(), kind.as_str().into());
+        json!({ "error": error }).to_string()
+    }
+
+    fn json_rpc_body(&self, rejection: &Rejection, kind: RejectionType) -> String {
+        let mut data = self.details(rejection);
+        data.insert("code".to_owned(), rejection.code().into());
+        data.insert("type".to_owned(), kind.as_str().into());
+        // Several clients show the message and nothing else, so the wait is in it too.
+        let message = match rejection.retry_after() {
+            Some(wait) => format!("{} (retry in {} s)", rejection.message(), whole_seconds(wait)),
+            None => rejection.message().to_owned(),
+        };
+        json!({
+            "jsonrpc": "2.0",
+            "id": null,
+            "error": { "code": json_rpc_code(kind), "message": message, "data": data },
+        })
+        .to_string()
+    }
+
+    fn challenge(&self, rejection: &Rejection, status: StatusCode) -> Option<String> {
+        if self.no_challenge {
+            return None;
+        }
+        let mut params = Vec::new();
+        match (status, rejection.kind()) {
+            (StatusCode::UNAUTHORIZED, RejectionKind::Missing) => {}
+            (StatusCode::UNAUTHORIZED, RejectionKind::Ambiguous)
+            | (StatusCode::BAD_REQUEST, _) => params.push(r#"error="invalid_request""#.to_owned()),
+            (StatusCode::UNAUTHORIZED, _) => params.push(r#"error="invalid_token""#.to_owned()),
+            (StatusCode::FORBIDDEN, RejectionKind::ScopeMissing) => {
+                params.push(r#"error="insufficient_scope""#.to_owned());
+                params.push(format!(r#"scope="{}""#, scope_list(rejection)));
+            }
+            _ => return None,
+        }
+        if let Some(url) = &self.resource_metadata {
+            params.push(format!(r#"resource_metadata="{url}""#));
+        }
+        let space = if params.is_empty() { "" } else { " " };
+        Some(format!("Bearer{space}{}", params.join(", ")))
+    }
+}
+
+impl Respond for StandardResponder {
+    fn respond(&self, rejection: &Rejection, head: &Parts) -> Response<Bytes> {
+        let shape = Shape::of(head);
+        let (status, kind) = status(rejection, shape);
+        let body = match shape {
+            Shape::Grpc => return grpc(rejection),
+            Shape::Mcp => self.json_rpc_body(rejection, kind),
+            Shape::Api => self.api_body(rejection, kind),
+        };
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        insert(headers, WWW_AUTHENTICATE, self.challenge(rejection, status));
+        let wait = rejection.retry_after().map(|wait| whole_seconds(wait).to_string());
+        insert(headers, RETRY_AFTER, wait);
+        if let Some(limit) = rejection.limit() {
+            insert_limit(headers, limit);
+        }
+        response
+    }
+}
+
+/// In which of the three shapes a caller wants to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Api,
+    Mcp,
+    Grpc,
+}
+
+const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+
+impl Shape {
+    fn of(head: &Parts) -> Self {
+        let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
+            Self::Grpc
+        } else if head.headers.contains_key(MCP_PROTOCOL_VERSION)
+            || (head.method == Method::POST && accepts_json_and_events(&head.headers))
+        {
+            Self::Mcp
+        } else {
+            Self::Api
+        }
+    }
+}
+
+fn accepts_json_and_events(headers: &HeaderMap) -> bool {
+    let accepts = |wanted: &str| {
+        let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|range| {
+            let media_type = range.split(';').next().unwrap_or_default().trim();
+            media_type.eq_ignore_ascii_case(wanted)
+        })
+    };
+    accepts("application/json") && accepts("text/event-stream")
+}
+
+/// Never 404: MCP clients read that as the end of their session. Nor 400 towards them: they take
+/// it for a server of an older protocol and start over.
+fn status(rejection: &Rejection, shape: Shape) -> (StatusCode, RejectionType) {
+    let kind = rejection.kind().rejection_type();
+    match kind {
+        RejectionType::InvalidRequest if shape == Shape::Mcp => {
+            (StatusCode::UNAUTHORIZED, RejectionType::Authentication)
+        }
+        RejectionType::InvalidRequest => (StatusCode::BAD_REQUEST, kind),
+        RejectionType::Authentication => (StatusCode::UNAUTHORIZED, kind),
+        RejectionType::Permission => (StatusCode::FORBIDDEN, kind),
+        RejectionType::RateLimit => (StatusCode::TOO_MANY_REQUESTS, kind),
+        RejectionType::Api => (StatusCode::SERVICE_UNAVAILABLE, kind),
+    }
+}
+
+/// Outside -32768 to -32000, which JSON-RPC and MCP keep for themselves.
+fn json_rpc_code(kind: RejectionType) -> i32 {
+    match kind {
+        RejectionType::InvalidRequest => -31_000,
+        RejectionType::Authentication => -31_001,
+        RejectionType::Permission => -31_003,
+        RejectionType::RateLimit => -31_029,
+        RejectionType::Api => -31_053,
+    }
+}
+
+/// A gRPC answer that is nothing but trailers, sent as headers.
+fn grpc(rejection: &Rejection) -> Response<Bytes> {
+    const UNAUTHENTICATED: &str = "16";
+    const PERMISSION_DENIED: &str = "7";
+    const RESOURCE_EXHAUSTED: &str = "8";
+    const UNAVAILABLE: &str = "14";
+    let code = match rejection.kind().rejection_type() {
+        RejectionType::Authentication | RejectionType::InvalidRequest => UNAUTHENTICATED,
+        RejectionType::Permission => PERMISSION_DENIED,
+        RejectionType::RateLimit => RESOURCE_EXHAUSTED,
+        RejectionType::Api => UNAVAILABLE,
+    };
+    let mut response = Response::new(Bytes::new());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from_static(code));
+    let message = format!("{}: {}", rejection.code(), rejection.message());
+    insert(headers, HeaderName::from_static("grpc-message"), Some(percent_encode(&message)));
+    let wait = rejection.retry_after().map(|wait| whole_seconds(wait).to_string());
+    insert(headers, RETRY_AFTER, wait);
+    response
+}
+
+/// As `grpc-message` asks for: everything but printable ASCII, and the percent sign itself.
+fn percent_encode(message: &str) -> String {
+    let mut encoded = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// What the layer adds to the response of an admitted request.
+pub(super) fn decorate(headers: &mut HeaderMap, permit: &Permit, wanted: LimitHeaders) {
+    if let Some(limit) = permit.limit() {
+        if wanted.standard {
+            insert_limit(headers, limit);
+        }
+        if wanted.legacy {
+            insert_legacy_limit(headers, limit);
+        }
+    }
+    if permit.carrier() == Carrier::Path {
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// The fields of draft-ietf-httpapi-ratelimit-headers-11.
+fn insert_limit(headers: &mut HeaderMap, status: &LimitStatus) {
+    let (limit, name) = (&status.limit, status.limit.name());
+    let window = limit.unit().duration().as_secs();
+    let policy = format!(r#""{name}";q={};w={window}"#, limit.count());
+    let reset = whole_seconds(status.resets_in);
+    let state = format!(r#""{name}";r={};t={reset}"#, status.remaining);
+    insert(headers, HeaderName::from_static("ratelimit-policy"), Some(policy));
+    insert(headers, HeaderName::from_static("ratelimit"), Some(state));
+}
+
+fn insert_legacy_limit(headers: &mut HeaderMap, status: &LimitStatus) {
+    for (name, number) in [
+        ("x-ratelimit-limit", u64::from(status.limit.count())),
+        ("x-ratelimit-remaining", u64::from(status.remaining)),
+        ("x-ratelimit-reset", whole_seconds(status.resets_in)),
+    ] {
+        headers.insert(name, HeaderValue::from(number));
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
+    if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+        headers.insert(name, value);
+    }
+}
+
+/// Rounded up, at least one: a caller that waits this long has waited long enough.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+fn scope_list(rejection: &Rejection) -> String {
+    let scopes: Vec<&str> = rejection.required_scopes().iter().map(Scope::as_str).collect();
+    scopes.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: Method, headers: &[(&str, &str)]) -> Parts {
+        let mut request = http::Request::builder().method(method);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn rejected(kind: RejectionKind) -> Rejection {
+        Rejection::new(kind)
+    }
+
+    const MCP: &[(&str, &str)] = &[("accept", "application/json, text/event-stream")];
+
+    #[test]
+    fn the_documented_body_of_an_invalid_key() {
+        let response = StandardResponder::new()
+            .respond(&rejected(RejectionKind::Unknown), &head(Method::GET, &[]));
+        assert_eq!(response.status(), 401);
+        let body: Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(
+            body,
+            json!({"error": {
+                "code": "invalid_api_key",
+                "message": "The API key provided is invalid or has been revoked",
+                "type": "authentication_error",
+            }})
+        );
+        assert_eq!(response.headers()["www-authenticate"], r#"Bearer error="invalid_token""#);
+    }
+
+    #[test]
+    fn each_reason_has_its_status_code_and_grpc_code() {
+        use RejectionKind::*;
+        for (kind, status, mcp_status, code, grpc_code) in [
+            (Missing, 401, 401, "missing_api_key", "16"),
+            (Ambiguous, 400, 401, "ambiguous_credentials", "16"),
+            (Malformed, 401, 401, "invalid_api_key", "16"),
+            (WrongSecret, 401, 401, "invalid_api_key", "16"),
+            (Revoked, 401, 401, "invalid_api_key", "16"),
+            (Expired, 401, 401, "expired_api_key", "16"),
+            (Disabled, 401, 401, "disabled_api_key", "16"),
+            (AddressDenied, 403, 403, "ip_not_allowed", "7"),
+            (ServerDenied, 403, 403, "server_not_allowed", "7"),
+            (ScopeMissing, 403, 403, "insufficient_scope", "7"),
+            (RateLimited, 429, 429, "rate_limit_exceeded", "8"),
+            (TooManyFailures, 429, 429, "too_many_failures", "8"),
+            (Unavailable, 503, 503, "unavailable", "14"),
+        ] {
+            let responder = StandardResponder::new();
+            let api = responder.respond(&rejected(kind), &head(Method::POST, &[]));
+            let mcp = responder.respond(&rejected(kind), &head(Method::POST, MCP));
+            let grpc_head = head(Method::POST, &[("content-type", "application/grpc+proto")]);
+            let grpc = responder.respond(&rejected(kind), &grpc_head);
+            assert_eq!((api.status().as_u16(), mcp.status().as_u16()), (status, mcp_status));
+            let api: Value = serde_json::from_slice(api.body()).unwrap();
+            let mcp: Value = serde_json::from_slice(mcp.body()).unwrap();
+            assert_eq!(api["error"]["code"], code);
+            assert_eq!(mcp["error"]["data"]["code"], code);
+            assert_eq!(mcp["id"], Value::Null);
+            let number = mcp["error"]["code"].as_i64().unwrap();
+            assert!(!(-32_768..=-32_000).contains(&number));
+            assert_eq!(grpc.status(), 200);
+            assert_eq!(grpc.headers()["grpc-status"], grpc_code);
+            assert!(grpc.body().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_shape_follows_the_request() {
+        for (method, headers, shape) in [
+            (Method::POST, MCP, Shape::Mcp),
+            (Method::GET, MCP, Shape::Api),
+            (Method::GET, &[("mcp-protocol-version", "2026-07-28")][..], Shape::Mcp),
+            (Method::POST, &[("accept", "application/json")][..], Shape::Api),
+            (Method::POST, &[("accept", "text/event-stream;q=0.5"), ("accept", "application/json")][..], Shape::Mcp),
+            (Method::POST, &[("content-type", "application/grpc")][..], Shape::Grpc),
+        ] {
+            assert_eq!(Shape::of(&head(method, headers)), shape, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn waits_are_rounded_up_and_never_zero() {
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1_001)), 2);
+    }
+
+    #[test]
+    fn a_missing_scope_is_named_and_a_challenge_can_be_switched_off() {
+        let rejection = Rejection::scope_missing(["a:b", "c"].map(|s| s.parse().unwrap()).into());
+        let response = StandardResponder::new().respond(&rejection, &head(Method::GET, &[]));
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            r#"Bearer error="insufficient_scope", scope="a:b c""#
+        );
+        let quiet = StandardResponder::new().without_challenge();
+        let response = quiet.respond(&rejection, &head(Method::GET, &[]));
+        assert!(!response.headers().contains_key("www-authenticate"));
+        let missing = StandardResponder::new().resource_metadata("https://example.test/m");
+        let response = missing.respond(&rejected(RejectionKind::Missing), &head(Method::GET, &[]));
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            r#"Bearer resource_metadata="https://example.test/m""#
+        );
+    }
+}

@@ -1,0 +1,303 @@
+//! The rate limits of one key on this node, by governor's GCRA.
+//!
+//! 1. A request passes all limits or spends none.
+//! 2. A change of the key keeps what was spent: only a limit of another name starts afresh.
+//! 3. The time is the caller's: one clock reading serves the whole request.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::StateInformationMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+
+use crate::key::{LimitStatus, RateLimit};
+
+/// All rate limits of one key, with their state.
+#[derive(Debug)]
+pub(crate) struct LimitSet {
+    limits: Box<[Limit]>,
+    /// Held while several limits are asked, so that taking one back is exact. A single limit,
+    /// the common case, is one compare-and-swap without it.
+    several: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Limit {
+    rule: Arc<RateLimit>,
+    limiter: RateLimiter<NotKeyed, Arrival, RequestClock, StateInformationMiddleware>,
+    arrival: Arrival,
+}
+
+/// A limit that refused, and when it would not.
+#[derive(Debug)]
+pub(crate) struct Exhausted {
+    pub(crate) status: LimitStatus,
+    pub(crate) retry_after: Duration,
+}
+
+impl LimitSet {
+    /// Fresh limits. Rules that admit nothing are left out; none passes validation.
+    pub(crate) fn new(rules: &[RateLimit]) -> Self {
+        Self::build(rules, |_| 0)
+    }
+
+    /// The limits of a changed key: what was spent under a name stays spent.
+    pub(crate) fn succeeding(&self, rules: &[RateLimit]) -> Self {
+        Self::build(rules, |rule| {
+            let earlier = self.limits.iter().find(|limit| limit.rule.name() == rule.name());
+            earlier.map_or(0, |limit| limit.arrival.load())
+        })
+    }
+
+    fn build(rules: &[RateLimit], arrival: impl Fn(&RateLimit) -> u64) -> Self {
+        let limits = rules.iter().filter_map(|rule| Limit::new(rule, arrival(rule)));
+        Self {
+            limits: limits.collect(),
+            several: Mutex::new(()),
+        }
+    }
+
+    /// Whether these are the limits that `rules` ask for.
+    pub(crate) fn implements(&self, rules: &[RateLimit]) -> bool {
+        self.limits.iter().map(|limit| &*limit.rule).eq(rules)
+    }
+
+    /// Takes one request from every limit, or from none. Returns the most restrictive limit.
+    pub(crate) fn take(&self, ticks: u64) -> Result<Option<LimitStatus>, Exhausted> {
+        match &*self.limits {
+            [] => Ok(None),
+            [limit] => limit.take(ticks).map(Some),
+            [first, rest @ ..] => {
+                let _held = self.several.lock().unwrap_or_else(PoisonError::into_inner);
+                take_all(first, rest, ticks).map(Some)
+            }
+        }
+    }
+
+    /// Whether every limit has its whole burst again, so that forgetting the state changes nothing.
+    pub(crate) fn is_idle(&self, ticks: u64) -> bool {
+        self.limits.iter().all(|limit| limit.arrival.load() <= ticks)
+    }
+}
+
+fn take_all(first: &Limit, rest: &[Limit], ticks: u64) -> Result<LimitStatus, Exhausted> {
+    let mut tightest = first.take(ticks)?;
+    for (taken, limit) in rest.iter().enumerate() {
+        match limit.take(ticks) {
+            Ok(status) if status.remaining < tightest.remaining => tightest = status,
+            Ok(_) => {}
+            Err(exhausted) => {
+                first.arrival.take_back();
+                rest.iter().take(taken).for_each(|limit| limit.arrival.take_back());
+                return Err(exhausted);
+            }
+        }
+    }
+    Ok(tightest)
+}
+
+impl Limit {
+    fn new(rule: &RateLimit, arrival: u64) -> Option<Self> {
+        let (count, burst) = rule.sizes()?;
+        let between = rule.unit().duration() / count.get();
+        let quota = Quota::with_period(between.max(Duration::from_nanos(1)))?.allow_burst(burst);
+        let arrival = Arrival::starting_at(arrival);
+        // Limiters count from the clock's own zero, so their states can be carried over.
+        RequestClock::set(0);
+        Some(Self {
+            rule: Arc::new(rule.clone()),
+            limiter: RateLimiter::new(quota, arrival.clone(), RequestClock),
+            arrival,
+        })
+    }
+
+    fn take(&self, ticks: u64) -> Result<LimitStatus, Exhausted> {
+        RequestClock::set(ticks);
+        match self.limiter.check() {
+            Ok(after) => Ok(self.status(after.remaining_burst_capacity(), ticks)),
+            Err(not_until) => Err(Exhausted {
+                status: self.status(0, ticks),
+                retry_after: not_until.wait_time_from(Nanos::new(ticks)),
+            }),
+        }
+    }
+
+    fn status(&self, remaining: u32, ticks: u64) -> LimitStatus {
+        let full_again = self.arrival.load().saturating_sub(ticks);
+        LimitStatus::new(self.rule.clone(), remaining, Duration::from_nanos(full_again))
+    }
+}
+
+/// GCRA's one number: when the next request would arrive if all came evenly.
+///
+/// On a cache line of its own: neighbours in use by two threads would slow each other down.
+#[derive(Clone, Debug)]
+struct Arrival(Arc<ArrivalCell>);
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct ArrivalCell {
+    at: AtomicU64,
+    /// The number before the last successful take; read only under the lock of the set.
+    before: AtomicU64,
+}
+
+impl Arrival {
+    fn starting_at(at: u64) -> Self {
+        Self(Arc::new(ArrivalCell {
+            at: AtomicU64::new(at),
+            before: AtomicU64::new(at),
+        }))
+    }
+
+    fn load(&self) -> u64 {
+        self.0.at.load(Ordering::Relaxed)
+    }
+
+    fn take_back(&self) {
+        let before = self.0.before.load(Ordering::Relaxed);
+        self.0.at.store(before, Ordering::Relaxed);
+    }
+}
+
+impl StateStore for Arrival {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut at = self.0.at.load(Ordering::Relaxed);
+        loop {
+            let (outcome, next) = decide((at != 0).then(|| Nanos::new(at)))?;
+            let swap = self.0.at.compare_exchange_weak(
+                at,
+                next.as_u64(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match swap {
+                Ok(_) => {
+                    self.0.before.store(at, Ordering::Relaxed);
+                    return Ok(outcome);
+                }
+                Err(changed) => at = changed,
+            }
+        }
+    }
+}
+
+/// The moment of the request that this thread is judging.
+///
+/// governor asks its clock; a thread-local answers with the one reading the request has made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestClock;
+
+thread_local! {
+    static TICKS: Cell<u64> = const { Cell::new(0) };
+}
+
+impl RequestClock {
+    pub(super) fn set(ticks: u64) {
+        TICKS.set(ticks);
+    }
+}
+
+impl Clock for RequestClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(TICKS.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn admitted(limits: &LimitSet, ticks: u64, tries: usize) -> usize {
+        (0..tries).filter(|_| limits.take(ticks).is_ok()).count()
+    }
+
+    #[test]
+    fn sixty_per_minute_is_sixty_a_minute_and_not_one() {
+        let limits = LimitSet::new(&[RateLimit::per_minute(60)]);
+        assert_eq!(admitted(&limits, SECOND, 100), 60);
+        assert_eq!(admitted(&limits, 2 * SECOND, 100), 1);
+        assert_eq!(admitted(&limits, 62 * SECOND, 100), 60);
+    }
+
+    #[test]
+    fn a_denied_request_spends_nothing_of_any_limit() {
+        let rules = [
+            RateLimit::per_minute(60).named("minute"),
+            RateLimit::per_second(1).named("second"),
+            RateLimit::per_hour(1_000).named("hour"),
+        ];
+        let limits = LimitSet::new(&rules);
+        let first = limits.take(SECOND).unwrap().unwrap();
+        assert_eq!((first.limit.name(), first.remaining), ("second", 0));
+        for _ in 0..50 {
+            let refused = limits.take(SECOND).unwrap_err();
+            assert_eq!(refused.status.limit.name(), "second");
+        }
+        let second = limits.take(2 * SECOND).unwrap().unwrap();
+        assert_eq!(second.remaining, 0);
+        // Two were admitted and one second has passed: 59 of the minute's 60 are left.
+        assert_eq!(limits.limits[0].take(2 * SECOND).unwrap().remaining, 58);
+    }
+
+    #[test]
+    fn the_wait_is_exact_and_the_reset_is_the_whole_burst() {
+        let limits = LimitSet::new(&[RateLimit::per_minute(6).burst(2)]);
+        assert_eq!(admitted(&limits, SECOND, 2), 2);
+        let refused = limits.take(SECOND).unwrap_err();
+        assert_eq!(refused.retry_after, Duration::from_secs(10));
+        assert_eq!(refused.status.resets_in, Duration::from_secs(20));
+        assert!(limits.take(11 * SECOND - 1).is_err());
+        assert!(limits.take(11 * SECOND).is_ok());
+    }
+
+    #[test]
+    fn changing_one_limit_gives_no_fresh_budget_under_another_name() {
+        let limits = LimitSet::new(&[RateLimit::per_minute(10).named("a")]);
+        assert_eq!(admitted(&limits, SECOND, 20), 10);
+        let changed = limits.succeeding(&[
+            RateLimit::per_minute(10).named("a"),
+            RateLimit::per_hour(100).named("b"),
+        ]);
+        assert!(changed.take(SECOND).is_err());
+        assert!(!changed.is_idle(SECOND));
+        assert!(changed.is_idle(62 * SECOND));
+    }
+
+    #[test]
+    fn many_threads_are_admitted_exactly_the_burst_and_the_rate() {
+        for several in [false, true] {
+            let mut rules = vec![RateLimit::per_second(100).burst(50)];
+            if several {
+                rules.push(RateLimit::per_hour(1_000_000).named("hour"));
+            }
+            let limits = LimitSet::new(&rules);
+            let mut total = 0;
+            for step in 0..200_u64 {
+                let ticks = SECOND + step * 7_000_000;
+                total += std::thread::scope(|scope| {
+                    let threads: Vec<_> = (0..8)
+                        .map(|_| scope.spawn(|| admitted(&limits, ticks, 40)))
+                        .collect();
+                    threads.into_iter().map(|t| t.join().unwrap()).sum::<usize>()
+                });
+                let exact = 50 + usize::try_from(step * 7 / 10).unwrap();
+                assert!(total.abs_diff(exact) <= 1, "{total} against {exact} at step {step}");
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Reads the store's change log and brings the live keys up to date.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use super::{Live, timed_out};
+use crate::error::Error;
+use crate::key::KeyId;
+use crate::store::ChangeLog;
+
+const BATCH: usize = 1_000;
+
+/// How soon to ask again while the store does not answer.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// How many rounds pass between two sweeps of keys no longer in use.
+const SWEEP_EVERY: u32 = 15;
+
+impl Live {
+    /// Follows the change log until the last reference to `live` is dropped.
+    pub(crate) async fn follow(live: Weak<Self>) {
+        let mut answered = true;
+        let mut rounds = 0_u32;
+        loop {
+            let Some(this) = live.upgrade() else { return };
+            let poll_every = this.timing.poll_every;
+            // Nothing is held while waiting, or the follower would keep its own node alive.
+            drop(this);
+            let pause = if answered { poll_every } else { RETRY.min(poll_every) };
+            tokio::time::sleep(pause).await;
+            let Some(this) = live.upgrade() else { return };
+            answered = this.poll(answered).await;
+            rounds = rounds.wrapping_add(1);
+            if rounds.is_multiple_of(SWEEP_EVERY) {
+                this.sweep();
+            }
+        }
+    }
+
+    /// One round: read the log to its end, and move the freshness mark if that worked.
+    async fn poll(&self, answered_before: bool) -> bool {
+        let asked_at = self.clock.now().ticks;
+        match self.catch_up().await {
+            Ok(()) => {
+                self.mark_fresh(asked_at);
+                if !answered_before {
+                    tracing::info!("the key store answers again");
+                }
+                true
+            }
+            Err(error) => {
+                if answered_before {
+                    tracing::warn!(%error, "the key store does not answer; cached keys go on for a while");
+                }
+                false
+            }
+        }
+    }
+
+    /// Applies every change that the log holds and this node has not seen.
+    pub(crate) async fn catch_up(&self) -> Result<(), Error> {
+        let mut position = self.position.lock().await;
+        loop {
+            let answer = self.store.changes_since(*position, BATCH);
+            let answer = tokio::time::timeout(self.timing.poll_timeout, answer)
+                .await
+                .map_err(|_| timed_out())??;
+            match answer {
+                ChangeLog::Changes(changes) => {
+                    let last_batch = changes.len() < BATCH;
+                    for change in changes {
+                        self.refresh(change.key).await?;
+                        *position = change.revision;
+                    }
+                    if last_batch {
+                        return Ok(());
+                    }
+                }
+                ChangeLog::OutOfReach(revision) => {
+                    tracing::warn!("the change log does not reach back far enough; reading all keys again");
+                    self.distrust_everything();
+                    *position = revision;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Reads one changed key again, if it is in use here.
+    async fn refresh(&self, id: KeyId) -> Result<(), Error> {
+        if !self.registry.contains(id.as_u128()) {
+            // A verification may be about to adopt the older row.
+            self.registry.change(id.as_u128(), |_| {});
+            // One that slipped in between adopted a row it read before; read it after all.
+            if !self.registry.contains(id.as_u128()) {
+                return Ok(());
+            }
+        }
+        let record = tokio::time::timeout(self.timing.poll_timeout, self.store.get(id))
+            .await
+            .map_err(|_| timed_out())??;
+        match record {
+            Some(record) => self.changed(&record),
+            None => self.deleted(id),
+        }
+        Ok(())
+    }
+}

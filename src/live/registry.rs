@@ -1,0 +1,148 @@
+//! The one place where a verification that is under way and a change of its key meet.
+//!
+//! A verification reads a row, works on it for a while (a slow hash takes 20 ms), and then makes
+//! the key live on this node. A change of the key may be committed in between. Whatever the
+//! order, the live state must not be the older of the two:
+//!
+//! 1. A verification [captures](Registry::capture) the count of changes *before* it reads the row.
+//! 2. A change is [announced](Registry::change) *after* it was committed. Under the lock of the
+//!    key's shard it takes the next count, notes it, and brings the live key, if there is one, up
+//!    to date.
+//! 3. A verification [adopts](Registry::adopt) its row under the same lock, and is refused if a
+//!    count was noted since it captured: then it reads again.
+//!
+//! So a stale row is either refused at 3 or, adopted before the change came to 2, brought up to
+//! date there. Noting is per slot of a fixed table; keys that share a slot cost each other a
+//! second read, nothing more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+
+/// The live keys of this node, by id.
+#[derive(Debug)]
+pub(crate) struct Registry<T> {
+    changes: AtomicU64,
+    shards: Box<[Mutex<Shard<T>>]>,
+}
+
+#[derive(Debug)]
+struct Shard<T> {
+    keys: HashMap<u128, Arc<T>>,
+    changed: [u64; SLOTS],
+}
+
+const SLOTS: usize = 64;
+
+/// How many changes there had been when a verification began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Generation(u64);
+
+/// The row is older than a change of its key: read it again.
+#[derive(Debug)]
+pub(crate) struct Stale;
+
+impl<T> Registry<T> {
+    /// An empty registry of at least one shard.
+    pub(crate) fn new(shards: usize) -> Self {
+        let shard = || Shard {
+            keys: HashMap::new(),
+            changed: [0; SLOTS],
+        };
+        Self {
+            changes: AtomicU64::new(0),
+            shards: (0..shards.max(1)).map(|_| Mutex::new(shard())).collect(),
+        }
+    }
+
+    /// To be called before the row is read.
+    pub(crate) fn capture(&self) -> Generation {
+        Generation(self.changes.load(Ordering::SeqCst))
+    }
+
+    /// Makes a key live: `make` if it is not yet, `meet` if it is.
+    pub(crate) fn adopt(
+        &self,
+        id: u128,
+        read_at: Generation,
+        make: impl FnOnce() -> T,
+        meet: impl FnOnce(&T),
+    ) -> Result<Arc<T>, Stale> {
+        let mut shard = self.shard(id);
+        if shard.changed_at(id) > read_at.0 {
+            return Err(Stale);
+        }
+        match shard.keys.get(&id) {
+            Some(live) => {
+                meet(live);
+                Ok(Arc::clone(live))
+            }
+            None => {
+                let live = Arc::new(make());
+                shard.keys.insert(id, Arc::clone(&live));
+                Ok(live)
+            }
+        }
+    }
+
+    /// Announces a committed change; `meet` brings the live key up to date.
+    pub(crate) fn change(&self, id: u128, meet: impl FnOnce(&T)) {
+        let mut shard = self.shard(id);
+        let count = self.changes.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
+        shard.note(id, count);
+        if let Some(live) = shard.keys.get(&id) {
+            meet(live);
+        }
+    }
+
+    /// Whether the key is live here.
+    pub(crate) fn contains(&self, id: u128) -> bool {
+        self.shard(id).keys.contains_key(&id)
+    }
+
+    /// Forgets the keys that nothing refers to any more and that `keep` does not ask for.
+    pub(crate) fn sweep(&self, keep: impl Fn(&T) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            // New references are made under this lock or from existing ones: a count of one
+            // cannot rise while the lock is held.
+            shard.keys.retain(|_, live| Arc::strong_count(live) > 1 || keep(live));
+        }
+    }
+
+    /// How many keys are live.
+    pub(crate) fn len(&self) -> usize {
+        let count = |shard: &Mutex<Shard<T>>| {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).keys.len()
+        };
+        self.shards.iter().map(count).sum()
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the remainder is below the length, which is at least one")]
+    fn shard(&self, id: u128) -> MutexGuard<'_, Shard<T>> {
+        let at = spread(id) as usize % self.shards.len();
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Shard<T> {
+    fn changed_at(&self, id: u128) -> u64 {
+        self.changed.get(slot(id)).copied().unwrap_or(u64::MAX)
+    }
+
+    fn note(&mut self, id: u128, count: u64) {
+        if let Some(changed) = self.changed.get_mut(slot(id)) {
+            *changed = count;
+        }
+    }
+}
+
+/// Ids begin with a time; the random low half is what spreads.
+fn spread(id: u128) -> u64 {
+    (id & u128::from(u64::MAX)) as u64
+}
+
+fn slot(id: u128) -> usize {
+    (spread(id) >> 32) as usize % SLOTS
+}

@@ -1,0 +1,136 @@
+//! What to change of a key.
+
+use super::validate;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind};
+use crate::key::{
+    KeyRecord, Metadata, NetworkRules, OwnerId, RateLimit, Revision, ScopeSet, Servers,
+};
+
+/// A change of a key: what is named is set, everything else stays.
+///
+/// ```
+/// use mcp_api_keys::KeyUpdate;
+/// use mcp_api_keys::key::Servers;
+///
+/// let update = KeyUpdate::new().name("ci-bot-2").servers(Servers::only(["files", "mail"])?);
+/// # let _ = update;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct KeyUpdate {
+    only_at: Option<Revision>,
+    name: Option<String>,
+    description: Option<Option<String>>,
+    owner: Option<Option<OwnerId>>,
+    servers: Option<Servers>,
+    scopes: Option<ScopeSet>,
+    networks: Option<NetworkRules>,
+    limits: Option<Vec<RateLimit>>,
+    metadata: Option<Metadata>,
+    expires_at: Option<Option<Timestamp>>,
+}
+
+impl KeyUpdate {
+    /// A change of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the change only if the key is still of this revision, as read before.
+    pub fn only_at(mut self, revision: Revision) -> Self {
+        self.only_at = Some(revision);
+        self
+    }
+
+    /// Renames it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets or removes the description.
+    pub fn description(mut self, text: Option<String>) -> Self {
+        self.description = Some(text);
+        self
+    }
+
+    /// Sets or removes the owner.
+    pub fn owner(mut self, owner: Option<OwnerId>) -> Self {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// Sets which servers it opens.
+    pub fn servers(mut self, servers: Servers) -> Self {
+        self.servers = Some(servers);
+        self
+    }
+
+    /// Sets its scopes.
+    pub fn scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = Some(scopes);
+        self
+    }
+
+    /// Sets where it may be used from.
+    pub fn networks(mut self, rules: NetworkRules) -> Self {
+        self.networks = Some(rules);
+        self
+    }
+
+    /// Sets its rate limits. What was spent under a name stays spent.
+    pub fn limits(mut self, limits: Vec<RateLimit>) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Sets its free-form facts.
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Sets or removes its expiry.
+    pub fn expires_at(mut self, time: Option<Timestamp>) -> Self {
+        self.expires_at = Some(time);
+        self
+    }
+
+    /// A time already past is refused only where this change sets it: a key that has expired can
+    /// still be renamed.
+    pub(super) fn validate(&self, now: Timestamp) -> Result<(), Error> {
+        match self.expires_at {
+            Some(Some(end)) => validate::expiry(end, now),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn check_revision(&self, record: &KeyRecord) -> Result<(), Error> {
+        match self.only_at {
+            Some(expected) if expected != record.revision => Err(Error::new(
+                ErrorKind::Conflict,
+                "the key was changed by somebody else; read it again",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn apply(&self, record: &mut KeyRecord) {
+        fn set<T: Clone>(place: &mut T, value: &Option<T>) {
+            if let Some(value) = value {
+                place.clone_from(value);
+            }
+        }
+        set(&mut record.name, &self.name);
+        set(&mut record.description, &self.description);
+        set(&mut record.owner, &self.owner);
+        set(&mut record.servers, &self.servers);
+        set(&mut record.scopes, &self.scopes);
+        set(&mut record.networks, &self.networks);
+        set(&mut record.limits, &self.limits);
+        set(&mut record.metadata, &self.metadata);
+        set(&mut record.expires_at, &self.expires_at);
+    }
+}

@@ -1,0 +1,257 @@
+//! Why a request is turned away, without a word of HTTP.
+//!
+//! The layer turns a [`Rejection`] into an answer and attaches it to the response's extensions,
+//! so that outer layers can tell what happened. It holds more than the answer shows: four
+//! [kinds](RejectionKind) share the answer "invalid key", byte for byte.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::key::{KeyId, LimitStatus, Scope};
+
+/// Why a request is turned away.
+#[derive(Clone)]
+pub struct Rejection(Arc<Facts>);
+
+#[derive(Clone)]
+struct Facts {
+    kind: RejectionKind,
+    code: &'static str,
+    message: Cow<'static, str>,
+    key: Option<KeyId>,
+    scopes: Arc<[Scope]>,
+    retry_after: Option<Duration>,
+    limit: Option<LimitStatus>,
+}
+
+/// The reasons to turn a request away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// No key was presented.
+    Missing,
+    /// A key was presented twice or in two places.
+    Ambiguous,
+    /// What was presented is no key of an accepted format.
+    Malformed,
+    /// No key has the presented handle.
+    Unknown,
+    /// The handle is known, the secret is not its own.
+    WrongSecret,
+    /// The key was withdrawn, or its secret was replaced.
+    Revoked,
+    /// The key's time is over.
+    Expired,
+    /// The key is switched off.
+    Disabled,
+    /// The key may not be used from the caller's address, or the address is unknown.
+    AddressDenied,
+    /// The key does not open this server.
+    ServerDenied,
+    /// The key lacks a scope.
+    ScopeMissing,
+    /// A policy of the integrator refused.
+    Policy,
+    /// A rate limit of the key is used up.
+    RateLimited,
+    /// The caller's address failed too often with unproven keys.
+    TooManyFailures,
+    /// The store or the hashing pool did not answer in time.
+    Unavailable,
+}
+
+/// The families of [kinds](RejectionKind), as answers name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionType {
+    /// `authentication_error`: who is calling was not established.
+    Authentication,
+    /// `permission_error`: the key is genuine, and may not do this.
+    Permission,
+    /// `rate_limit_error`: not now.
+    RateLimit,
+    /// `invalid_request_error`: the request itself is at fault.
+    InvalidRequest,
+    /// `api_error`: the fault is on this side.
+    Api,
+}
+
+impl RejectionType {
+    /// The type as answers write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Authentication => "authentication_error",
+            Self::Permission => "permission_error",
+            Self::RateLimit => "rate_limit_error",
+            Self::InvalidRequest => "invalid_request_error",
+            Self::Api => "api_error",
+        }
+    }
+}
+
+impl RejectionKind {
+    /// The family of the kind.
+    pub fn rejection_type(self) -> RejectionType {
+        match self {
+            Self::Missing
+            | Self::Malformed
+            | Self::Unknown
+            | Self::WrongSecret
+            | Self::Revoked
+            | Self::Expired
+            | Self::Disabled => RejectionType::Authentication,
+            Self::AddressDenied | Self::ServerDenied | Self::ScopeMissing | Self::Policy => {
+                RejectionType::Permission
+            }
+            Self::RateLimited | Self::TooManyFailures => RejectionType::RateLimit,
+            Self::Ambiguous => RejectionType::InvalidRequest,
+            Self::Unavailable => RejectionType::Api,
+        }
+    }
+
+    /// The stable word that answers carry.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "missing_api_key",
+            Self::Ambiguous => "ambiguous_credentials",
+            Self::Malformed | Self::Unknown | Self::WrongSecret | Self::Revoked => {
+                "invalid_api_key"
+            }
+            Self::Expired => "expired_api_key",
+            Self::Disabled => "disabled_api_key",
+            Self::AddressDenied => "ip_not_allowed",
+            Self::ServerDenied => "server_not_allowed",
+            Self::ScopeMissing => "insufficient_scope",
+            Self::Policy => "not_allowed",
+            Self::RateLimited => "rate_limit_exceeded",
+            Self::TooManyFailures => "too_many_failures",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::Missing => "No API key was provided",
+            Self::Ambiguous => "More than one API key was provided; send exactly one",
+            Self::Malformed | Self::Unknown | Self::WrongSecret | Self::Revoked => {
+                "The API key provided is invalid or has been revoked"
+            }
+            Self::Expired => "The API key provided has expired",
+            Self::Disabled => "The API key provided is disabled",
+            Self::AddressDenied => "The API key may not be used from this address",
+            Self::ServerDenied => "The API key does not open this server",
+            Self::ScopeMissing => "The API key lacks a required scope",
+            Self::Policy => "The API key may not be used for this request",
+            Self::RateLimited => "The rate limit of the API key is used up",
+            Self::TooManyFailures => "Too many failed attempts from this address",
+            Self::Unavailable => "API keys cannot be verified at the moment",
+        }
+    }
+}
+
+impl Rejection {
+    /// A rejection with the standard code and message of its kind.
+    pub fn new(kind: RejectionKind) -> Self {
+        Self(Arc::new(Facts {
+            kind,
+            code: kind.code(),
+            message: Cow::Borrowed(kind.message()),
+            key: None,
+            scopes: Arc::default(),
+            retry_after: None,
+            limit: None,
+        }))
+    }
+
+    /// A refusal by a policy of your own, under your own code (such as `outside_office_hours`).
+    pub fn by_policy(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        let mut rejection = Self::new(RejectionKind::Policy);
+        let facts = Arc::make_mut(&mut rejection.0);
+        facts.code = code;
+        facts.message = message.into();
+        rejection
+    }
+
+    /// A refusal because a scope of `required` is missing.
+    pub fn scope_missing(required: Arc<[Scope]>) -> Self {
+        let mut rejection = Self::new(RejectionKind::ScopeMissing);
+        Arc::make_mut(&mut rejection.0).scopes = required;
+        rejection
+    }
+
+    /// A refusal because a rate limit is used up.
+    pub fn rate_limited(limit: LimitStatus, retry_after: Duration) -> Self {
+        let mut rejection = Self::new(RejectionKind::RateLimited).retry_after_wait(retry_after);
+        Arc::make_mut(&mut rejection.0).limit = Some(limit);
+        rejection
+    }
+
+    /// The same rejection with a time to wait before trying again.
+    #[must_use]
+    pub fn retry_after_wait(mut self, wait: Duration) -> Self {
+        Arc::make_mut(&mut self.0).retry_after = Some(wait);
+        self
+    }
+
+    /// The same rejection, of the (proven) key `id`.
+    #[must_use]
+    pub fn of_key(mut self, id: KeyId) -> Self {
+        Arc::make_mut(&mut self.0).key = Some(id);
+        self
+    }
+
+    /// Why.
+    pub fn kind(&self) -> RejectionKind {
+        self.0.kind
+    }
+
+    /// The stable word for programs, such as `invalid_api_key`.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The key, if the caller proved to hold it.
+    pub fn key_id(&self) -> Option<KeyId> {
+        self.0.key
+    }
+
+    /// What the request needs, if a scope is missing. Never what the key holds.
+    pub fn required_scopes(&self) -> &[Scope] {
+        &self.0.scopes
+    }
+
+    /// How long to wait before trying again, if waiting helps.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The limit that is used up, if one is.
+    pub fn limit(&self) -> Option<&LimitStatus> {
+        self.0.limit.as_ref()
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection")
+            .field("kind", &self.kind())
+            .field("code", &self.code())
+            .field("key", &self.key_id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for Rejection {}

@@ -1,0 +1,268 @@
+//! Between rows and records: what is read is checked, and what goes wrong is named without values.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::error::Category;
+use sqlx::FromRow;
+
+use crate::error::{Error, ErrorKind};
+use crate::key::{KeyId, KeyRecord, Revision, Servers};
+use crate::store::{Change, ChangeLog, Page, handles};
+
+/// A query for [`Row`]s, with everything after the columns.
+macro_rules! selecting {
+    ($rest:literal) => {
+        concat!(
+            "SELECT k.id, k.name, k.owner, k.status, k.all_servers, k.created_at, k.expires_at, \
+             k.revision, k.record ",
+            $rest
+        )
+    };
+}
+pub(super) use selecting;
+
+/// A row of `api_keys`.
+#[derive(FromRow)]
+pub(super) struct Row {
+    #[sqlx(flatten)]
+    columns: Columns,
+    revision: i64,
+    record: String,
+}
+
+/// What the columns repeat of a record.
+#[derive(FromRow, PartialEq)]
+pub(super) struct Columns {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) owner: Option<String>,
+    pub(super) status: String,
+    pub(super) all_servers: bool,
+    pub(super) created_at: i64,
+    pub(super) expires_at: Option<i64>,
+}
+
+impl Columns {
+    pub(super) fn of(record: &KeyRecord) -> Self {
+        Self {
+            id: record.id.to_string(),
+            name: record.name.clone(),
+            owner: record.owner.as_ref().map(|owner| owner.as_str().to_owned()),
+            status: record.status.as_str().to_owned(),
+            all_servers: record.servers == Servers::All,
+            created_at: record.created_at.as_millis(),
+            expires_at: record.expires_at.map(|at| at.as_millis()),
+        }
+    }
+}
+
+impl Row {
+    /// The record of the row.
+    ///
+    /// Columns that disagree with it are an error: whoever has set `status` to `revoked` by hand
+    /// must not be left with a key that works.
+    pub(super) fn into_record(self) -> Result<KeyRecord, Error> {
+        let mut record: KeyRecord = serde_json::from_str(&self.record).map_err(|error| {
+            self.corrupt("cannot be read")
+                .with_source(Unreadable::from(&error))
+        })?;
+        if Columns::of(&record) != self.columns {
+            return Err(self.corrupt("disagrees with its columns"));
+        }
+        record.revision = revision(self.revision)?;
+        Ok(record)
+    }
+
+    /// The record of a row that was found by `handle`.
+    pub(super) fn into_record_of(self, handle: &str) -> Result<KeyRecord, Error> {
+        let id = self.columns.id.clone();
+        let record = self.into_record()?;
+        if handles(&record).any(|own| own.as_str() == handle) {
+            Ok(record)
+        } else {
+            Err(corrupt(format!(
+                "the record of {id} disagrees with its handles"
+            )))
+        }
+    }
+
+    fn corrupt(&self, what: &str) -> Error {
+        corrupt(format!("the record of {} {what}", self.columns.id))
+    }
+}
+
+/// The page of `size` records that begins `rows`.
+pub(super) fn page(mut rows: Vec<Row>, size: usize) -> Result<Page, Error> {
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let records: Vec<_> = rows
+        .into_iter()
+        .map(Row::into_record)
+        .collect::<Result<_, _>>()?;
+    let next = records.last().filter(|_| more).map(|last| last.id);
+    Ok(Page { records, next })
+}
+
+/// A change and the number of the newest one; without the change if there is none to read.
+#[derive(FromRow)]
+pub(super) struct LogRow {
+    newest: i64,
+    revision: Option<i64>,
+    key_id: Option<String>,
+}
+
+/// The first `limit` of the changes in `rows`, if they follow `since` without a gap.
+pub(super) fn change_log(
+    rows: &[LogRow],
+    since: Revision,
+    limit: usize,
+) -> Result<ChangeLog, Error> {
+    let first = rows.first().ok_or_else(|| corrupt("the counter is gone"))?;
+    let newest = revision(first.newest)?;
+    let mut changes = Vec::new();
+    for row in rows {
+        let (Some(number), Some(id)) = (row.revision, &row.key_id) else {
+            break;
+        };
+        changes.push(Change {
+            revision: revision(number)?,
+            key: key_id(id)?,
+        });
+    }
+    let follows = match changes.first() {
+        Some(change) => change.revision == since.next(),
+        None => since == newest,
+    };
+    if !follows {
+        return Ok(ChangeLog::OutOfReach(newest));
+    }
+    changes.truncate(limit);
+    Ok(ChangeLog::Changes(changes))
+}
+
+fn key_id(text: &str) -> Result<KeyId, Error> {
+    text.parse()
+        .map_err(|error| corrupt("the change log names no key").with_source(error))
+}
+
+pub(super) fn revision(number: i64) -> Result<Revision, Error> {
+    u64::try_from(number)
+        .map(Revision::new)
+        .map_err(|error| corrupt("a revision is negative").with_source(error))
+}
+
+pub(super) fn number(revision: Revision) -> i64 {
+    i64::try_from(revision.as_u64()).unwrap_or(i64::MAX)
+}
+
+/// The record as it is stored: as the write with this revision.
+pub(super) fn json_of(record: &KeyRecord, revision: Revision) -> Result<String, Error> {
+    let mut record = record.clone();
+    record.revision = revision;
+    to_json("record", &record)
+}
+
+/// Each handle once: imported keys of one owner may begin alike.
+pub(super) fn handles_json(record: &KeyRecord) -> Result<String, Error> {
+    to_json("credentials", &handles(record).collect::<BTreeSet<_>>())
+}
+
+/// The servers, if they are named at all.
+pub(super) fn servers_json(record: &KeyRecord) -> Result<Option<String>, Error> {
+    match &record.servers {
+        Servers::All => Ok(None),
+        Servers::Only(names) if names.is_empty() => Ok(None),
+        Servers::Only(names) => to_json("servers", names).map(Some),
+    }
+}
+
+fn to_json<T: serde::Serialize>(field: &'static str, value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| {
+        Error::invalid(field, "cannot be stored").with_source(Unreadable::from(&error))
+    })
+}
+
+/// What an error of the handle table means.
+pub(super) fn handle_taken(error: sqlx::Error) -> Error {
+    let taken = error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation());
+    if taken {
+        Error::new(
+            ErrorKind::Conflict,
+            "one of the handles belongs to another key",
+        )
+        .with_source(error)
+    } else {
+        failed(error)
+    }
+}
+
+/// What an error of the database means. SQLite's messages name tables and columns, never values.
+pub(super) fn failed(error: sqlx::Error) -> Error {
+    let (kind, message) = match &error {
+        sqlx::Error::Database(database) if is_lasting(database.code().as_deref()) => (
+            ErrorKind::Corrupt,
+            "the key database is damaged or not of this crate",
+        ),
+        sqlx::Error::RowNotFound
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnIndexOutOfBounds { .. }
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::TypeNotFound { .. } => (
+            ErrorKind::Corrupt,
+            "the key database holds something else than expected",
+        ),
+        _ => (ErrorKind::Unavailable, "the key database did not answer"),
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+/// Whether repeating the call cannot help: `SQLITE_ERROR` (a table or column is missing),
+/// `SQLITE_CORRUPT`, `SQLITE_CONSTRAINT`, `SQLITE_MISMATCH` and `SQLITE_NOTADB`.
+fn is_lasting(code: Option<&str>) -> bool {
+    // The low byte is the kind, the others are details.
+    let kind = code
+        .and_then(|code| code.parse::<u32>().ok())
+        .map(|code| code & 0xff);
+    matches!(kind, Some(1 | 11 | 19 | 20 | 26))
+}
+
+pub(super) fn corrupt(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Corrupt, message)
+}
+
+/// Where JSON could not be understood. serde_json's own error quotes the text at fault, which may
+/// be a hash.
+#[derive(Debug)]
+struct Unreadable {
+    category: Category,
+    line: usize,
+    column: usize,
+}
+
+impl From<&serde_json::Error> for Unreadable {
+    fn from(error: &serde_json::Error) -> Self {
+        Self {
+            category: error.classify(),
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.category {
+            Category::Syntax => "not JSON",
+            Category::Eof => "cut off",
+            Category::Data => "not what a record holds",
+            Category::Io => "not readable",
+        };
+        write!(f, "{what}, at line {} column {}", self.line, self.column)
+    }
+}
+
+impl std::error::Error for Unreadable {}

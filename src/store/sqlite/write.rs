@@ -1,0 +1,186 @@
+//! A write under way.
+
+use sqlx::{Sqlite, Transaction, query, query_scalar};
+use tokio::sync::MutexGuard;
+use tokio::time::timeout;
+
+use super::rows::{self, Columns, failed, json_of};
+use super::{SqliteStore, connect};
+use crate::error::{Error, ErrorKind};
+use crate::key::{KeyId, KeyRecord, Revision};
+
+/// How many changes are remembered. A reader that missed more must read everything again.
+const LOG_LENGTH: u64 = 100_000;
+
+/// Every how many writes older changes are removed.
+const PRUNE_EVERY: u64 = 1_000;
+
+/// A transaction that holds the next revision. Dropped, it changes nothing.
+pub(super) struct Write<'a> {
+    // Declared before the turn, so that its end is under way when the next writer begins.
+    transaction: Transaction<'static, Sqlite>,
+    revision: Revision,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl<'a> Write<'a> {
+    pub(super) async fn begin(store: &'a SqliteStore) -> Result<Self, Error> {
+        let turn = timeout(connect::PATIENCE, store.turn.lock())
+            .await
+            .map_err(|late| {
+                Error::new(ErrorKind::Unavailable, "too many writes are waiting").with_source(late)
+            })?;
+        // A plain BEGIN would become a write later, and then fail rather than wait.
+        let mut transaction = store
+            .pool
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(failed)?;
+        let next = "UPDATE api_key_counter SET revision = revision + 1 RETURNING revision";
+        let number = query_scalar(next)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        Ok(Self {
+            transaction,
+            revision: rows::revision(number)?,
+            _turn: turn,
+        })
+    }
+
+    pub(super) async fn insert(&mut self, record: &KeyRecord) -> Result<(), Error> {
+        let columns = Columns::of(record);
+        let inserted = query(
+            "INSERT INTO api_keys
+                 (id, revision, name, owner, status, all_servers, created_at, expires_at, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(columns.id)
+        .bind(rows::number(self.revision))
+        .bind(columns.name)
+        .bind(columns.owner)
+        .bind(columns.status)
+        .bind(columns.all_servers)
+        .bind(columns.created_at)
+        .bind(columns.expires_at)
+        .bind(json_of(record, self.revision)?)
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(failed)?;
+        match inserted.rows_affected() {
+            0 => Err(Error::new(
+                ErrorKind::Conflict,
+                "a key with this id exists already",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn update(&mut self, record: &KeyRecord, expected: Revision) -> Result<(), Error> {
+        let columns = Columns::of(record);
+        self.expect(&columns.id, expected).await?;
+        query(
+            "UPDATE api_keys
+             SET revision = ?2, name = ?3, owner = ?4, status = ?5, all_servers = ?6,
+                 created_at = ?7, expires_at = ?8, record = ?9
+             WHERE id = ?1",
+        )
+        .bind(columns.id)
+        .bind(rows::number(self.revision))
+        .bind(columns.name)
+        .bind(columns.owner)
+        .bind(columns.status)
+        .bind(columns.all_servers)
+        .bind(columns.created_at)
+        .bind(columns.expires_at)
+        .bind(json_of(record, self.revision)?)
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn expect(&mut self, id: &str, expected: Revision) -> Result<(), Error> {
+        let stored: Option<i64> = query_scalar("SELECT revision FROM api_keys WHERE id = ?1")
+            .bind(id)
+            .fetch_optional(&mut *self.transaction)
+            .await
+            .map_err(failed)?;
+        match stored.map(rows::revision).transpose()? {
+            None => Err(Error::new(ErrorKind::NotFound, "there is no such key")),
+            Some(revision) if revision != expected => Err(Error::new(
+                ErrorKind::Conflict,
+                "the key has changed since it was read",
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    pub(super) async fn delete(&mut self, id: KeyId) -> Result<bool, Error> {
+        let deleted = query("DELETE FROM api_keys WHERE id = ?1")
+            .bind(id.to_string())
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(failed)?;
+        Ok(deleted.rows_affected() > 0)
+    }
+
+    /// Makes the record findable by its handles and servers.
+    pub(super) async fn put_names(&mut self, record: &KeyRecord) -> Result<(), Error> {
+        let id = record.id.to_string();
+        query("INSERT INTO api_key_handles (handle, key_id) SELECT value, ?1 FROM json_each(?2)")
+            .bind(&id)
+            .bind(rows::handles_json(record)?)
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(rows::handle_taken)?;
+        if let Some(servers) = rows::servers_json(record)? {
+            query(
+                "INSERT INTO api_key_servers (key_id, server) SELECT ?1, value FROM json_each(?2)",
+            )
+            .bind(&id)
+            .bind(servers)
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The opposite of [`put_names`](Self::put_names). It does not rely on the cascade, which a
+    /// pool that was handed in may have switched off.
+    pub(super) async fn forget_names(&mut self, id: KeyId) -> Result<(), Error> {
+        let id = id.to_string();
+        for delete in [
+            "DELETE FROM api_key_handles WHERE key_id = ?1",
+            "DELETE FROM api_key_servers WHERE key_id = ?1",
+        ] {
+            query(delete)
+                .bind(&id)
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn commit(mut self, id: KeyId) -> Result<Revision, Error> {
+        query("INSERT INTO api_key_changes (revision, key_id) VALUES (?1, ?2)")
+            .bind(rows::number(self.revision))
+            .bind(id.to_string())
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(failed)?;
+        if self.revision.as_u64().is_multiple_of(PRUNE_EVERY) {
+            let kept_after = self.revision.as_u64().saturating_sub(LOG_LENGTH);
+            query("DELETE FROM api_key_changes WHERE revision <= ?1")
+                .bind(rows::number(Revision::new(kept_after)))
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(failed)?;
+        }
+        self.transaction.commit().await.map_err(failed)?;
+        Ok(self.revision)
+    }
+}

@@ -1,0 +1,116 @@
+//! What is remembered of presented keys: proofs, and for seconds, failures.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use super::{Fingerprint, Outcome};
+use crate::clock::Clock;
+use crate::live::{LiveKey, SecretRef};
+use crate::rejection::RejectionKind;
+
+/// That a presented text is a certain secret of a certain key. Not that it may be used: that is
+/// read from the live key each time.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    live: Arc<LiveKey>,
+    secret: SecretRef,
+}
+
+impl Proof {
+    pub(super) fn new(live: Arc<LiveKey>, secret: SecretRef) -> Self {
+        Self { live, secret }
+    }
+
+    pub(crate) fn live(&self) -> &LiveKey {
+        &self.live
+    }
+
+    pub(crate) fn secret(&self) -> SecretRef {
+        self.secret
+    }
+}
+
+/// What is remembered of a text.
+#[derive(Debug)]
+pub(crate) enum Recall {
+    /// It is a secret of this key.
+    Proof(Proof),
+    /// A moment ago it was no secret of any key, in this way.
+    Failure(RejectionKind),
+    Nothing,
+}
+
+/// How long, and of how many texts, a failure is remembered.
+const FAILURES: u64 = 10_000;
+const FAILURE_LASTS: Duration = Duration::from_secs(5);
+
+pub(super) type ProofMap = Cache<u128, Proof, BuildHasherDefault<Identity>>;
+
+/// Two caches, so that a flood of wrong keys cannot push out proofs.
+#[derive(Debug)]
+pub(crate) struct ProofCache {
+    proofs: ProofMap,
+    failures: Cache<u128, (RejectionKind, u64), BuildHasherDefault<Identity>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl ProofCache {
+    pub(super) fn new(capacity: u64, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            proofs: Cache::builder().max_capacity(capacity).build_with_hasher(BuildHasherDefault::default()),
+            failures: Cache::builder().max_capacity(FAILURES).build_with_hasher(BuildHasherDefault::default()),
+            clock,
+        }
+    }
+
+    pub(crate) fn recall(&self, fingerprint: Fingerprint, ticks: u64) -> Recall {
+        let number = fingerprint.as_u128();
+        if let Some(proof) = self.proofs.get(&number) {
+            return Recall::Proof(proof);
+        }
+        match self.failures.get(&number) {
+            // The entry carries its end, so that the request's own time decides.
+            Some((failure, until)) if ticks < until => Recall::Failure(failure),
+            _ => Recall::Nothing,
+        }
+    }
+
+    /// Remembers an outcome; that the store or the pool failed is not remembered.
+    pub(super) fn remember(&self, fingerprint: Fingerprint, outcome: &Outcome) {
+        let failure = match outcome {
+            Outcome::Proven(proof) => {
+                self.proofs.insert(fingerprint.as_u128(), proof.clone());
+                return;
+            }
+            Outcome::Unknown => RejectionKind::Unknown,
+            Outcome::WrongSecret => RejectionKind::WrongSecret,
+            Outcome::Unavailable => return,
+        };
+        let lasts = u64::try_from(FAILURE_LASTS.as_nanos()).unwrap_or(u64::MAX);
+        let until = self.clock.now().ticks.saturating_add(lasts);
+        self.failures.insert(fingerprint.as_u128(), (failure, until));
+    }
+}
+
+/// Fingerprints are evenly spread already; hashing them again would only cost time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for (at, byte) in bytes.iter().enumerate() {
+            self.0 ^= u64::from(*byte) << (8 * (at % 8));
+        }
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+}

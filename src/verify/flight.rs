@@ -1,0 +1,124 @@
+//! One piece of work per fingerprint, however many ask for it at once.
+//!
+//! The work runs in a task of its own. A caller that goes away takes nothing with it, and a panic
+//! in the work is seen by every caller as "no answer" rather than as a hang.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::Fingerprint;
+
+type Landing<T> = watch::Receiver<Option<T>>;
+
+/// The work under way.
+#[derive(Debug)]
+pub(super) struct Flights<T>(Arc<Mutex<HashMap<u128, Landing<T>>>>);
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
+    /// Joins the work on `fingerprint`, or starts it. Answers nothing if the work panicked.
+    pub(super) async fn join<F>(
+        &self,
+        fingerprint: Fingerprint,
+        work: impl FnOnce() -> F,
+    ) -> Option<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut landing = self.landing(fingerprint, work);
+        let outcome = landing.wait_for(Option::is_some).await;
+        outcome.ok().and_then(|outcome| outcome.clone())
+    }
+
+    fn landing<F>(&self, fingerprint: Fingerprint, work: impl FnOnce() -> F) -> Landing<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut flights = lock(&self.0);
+        if let Some(landing) = flights.get(&fingerprint.as_u128()) {
+            return landing.clone();
+        }
+        let (take_off, landing) = watch::channel(None);
+        flights.insert(fingerprint.as_u128(), landing.clone());
+        let entry = Entry {
+            flights: Arc::clone(&self.0),
+            fingerprint,
+        };
+        let work = work();
+        tokio::spawn(async move {
+            // Dropped on every way out, a panic included: nobody joins work that has ended.
+            let _entry = entry;
+            let outcome = work.await;
+            take_off.send_replace(Some(outcome));
+        });
+        landing
+    }
+}
+
+struct Entry<T> {
+    flights: Arc<Mutex<HashMap<u128, Landing<T>>>>,
+    fingerprint: Fingerprint,
+}
+
+impl<T> Drop for Entry<T> {
+    fn drop(&mut self) {
+        lock(&self.flights).remove(&self.fingerprint.as_u128());
+    }
+}
+
+fn lock<T>(flights: &Mutex<HashMap<u128, Landing<T>>>) -> MutexGuard<'_, HashMap<u128, Landing<T>>> {
+    flights.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::super::Fingerprinter;
+    use super::*;
+
+    #[tokio::test]
+    async fn many_callers_share_one_piece_of_work_and_half_may_leave() {
+        let flights = Flights::<u32>::default();
+        let fingerprint = Fingerprinter::random().of(b"text");
+        let runs = Arc::new(AtomicU32::new(0));
+        let mut staying = Vec::new();
+        for caller in 0..100 {
+            let runs = Arc::clone(&runs);
+            let joined = flights.join(fingerprint, || async move {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                runs.fetch_add(1, Ordering::SeqCst) + 7
+            });
+            // The first caller, who started the work, leaves as well.
+            if caller % 2 == 1 {
+                staying.push(joined);
+            }
+        }
+        for joined in staying {
+            assert_eq!(joined.await, Some(7));
+        }
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        tokio::task::yield_now().await;
+        assert!(lock(&flights.0).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panic_answers_everybody_and_the_next_caller_starts_afresh() {
+        let flights = Flights::<u32>::default();
+        let fingerprint = Fingerprinter::random().of(b"text");
+        let first = flights.join(fingerprint, || async { panic!("planned") });
+        let second = flights.join(fingerprint, || async { 1 });
+        assert_eq!((first.await, second.await), (None, None));
+        tokio::task::yield_now().await;
+        assert_eq!(flights.join(fingerprint, || async { 2 }).await, Some(2));
+    }
+}

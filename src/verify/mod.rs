@@ -1,0 +1,296 @@
+//! Is this the secret we issued?
+//!
+//! 1. A text seen before is recognised by a keyed fingerprint; the cache holds proofs, never
+//!    verdicts and never clear text.
+//! 2. A text not seen before costs at most one store lookup, and one slow hash only if its tag
+//!    fits. However many requests present it at once, it is worked on once, in a task of its own.
+//! 3. A wrong text is remembered for seconds, a failing store never.
+//! 4. Nothing that grew old makes the slow hash run again: proof and freshness are separate.
+
+mod cache;
+mod fingerprint;
+mod flight;
+mod pepper;
+mod pool;
+mod scheme;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+pub use self::pepper::Pepper;
+pub(crate) use self::cache::{Proof, ProofCache, Recall};
+pub(crate) use self::fingerprint::{Fingerprint, Fingerprinter};
+use self::flight::Flights;
+pub(crate) use self::pepper::Peppers;
+pub(crate) use self::pool::HashPool;
+pub use self::scheme::{Argon2Params, InvalidArgon2Params};
+use crate::error::Error;
+use crate::key::{ApiKey, Credential, CredentialId, Handle, KeyRecord, ParsedKey, Tag};
+use crate::live::Live;
+use crate::store::KeyStore;
+
+/// Rows that changed under our hands this often in a row are left to a later request.
+const ATTEMPTS: usize = 4;
+
+/// Decides whether a presented text is a secret that was issued.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    work: Arc<Work>,
+    flights: Flights<Outcome>,
+    fingerprints: Fingerprinter,
+}
+
+/// What verification needs; shared with the tasks that carry it out.
+#[derive(Debug)]
+struct Work {
+    store: Arc<dyn KeyStore>,
+    live: Arc<Live>,
+    cache: ProofCache,
+    pool: HashPool,
+    peppers: Peppers,
+    argon2: Argon2Params,
+    lookups: tokio::sync::Semaphore,
+    deadline: Duration,
+}
+
+/// What verification of one text came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Proven(Proof),
+    Unknown,
+    WrongSecret,
+    Unavailable,
+}
+
+/// How a verifier is set up.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) peppers: Peppers,
+    pub(crate) argon2: Argon2Params,
+    pub(crate) hash_permits: usize,
+    pub(crate) hash_queue: usize,
+    pub(crate) lookups: usize,
+    pub(crate) deadline: Duration,
+    pub(crate) cached_keys: u64,
+    pub(crate) clock: Arc<dyn crate::clock::Clock>,
+}
+
+impl Verifier {
+    pub(crate) fn new(store: Arc<dyn KeyStore>, live: Arc<Live>, settings: Settings) -> Self {
+        Self {
+            work: Arc::new(Work {
+                store,
+                live,
+                cache: ProofCache::new(settings.cached_keys, settings.clock),
+                pool: HashPool::new(settings.hash_permits, settings.hash_queue, settings.deadline),
+                peppers: settings.peppers,
+                argon2: settings.argon2,
+                lookups: tokio::sync::Semaphore::new(settings.lookups),
+                deadline: settings.deadline,
+            }),
+            flights: Flights::default(),
+            fingerprints: Fingerprinter::random(),
+        }
+    }
+
+    /// The fingerprint under which a text is remembered on this node.
+    pub(crate) fn fingerprint(&self, text: &[u8]) -> Fingerprint {
+        self.fingerprints.of(text)
+    }
+
+    /// What is remembered of a text. Neither waits nor allocates.
+    pub(crate) fn recall(&self, fingerprint: Fingerprint, ticks: u64) -> Recall {
+        self.work.cache.recall(fingerprint, ticks)
+    }
+
+    /// Finds out about a text that is not remembered, together with everybody who asks meanwhile.
+    pub(crate) async fn prove(&self, fingerprint: Fingerprint, presented: Presented) -> Outcome {
+        let work = Arc::clone(&self.work);
+        let flight = self.flights.join(fingerprint, move || async move {
+            let outcome = work.prove(&presented).await;
+            work.cache.remember(fingerprint, &outcome);
+            outcome
+        });
+        flight.await.unwrap_or(Outcome::Unavailable)
+    }
+
+    /// Reads the row of a known key again, without any hashing: its live state has grown old.
+    pub(crate) async fn renew(&self, proof: &Proof) -> Result<(), Error> {
+        self.work.renew(proof).await
+    }
+
+    /// The stored form of a new key.
+    pub(crate) async fn enrol(
+        &self,
+        key: &ApiKey,
+        id: CredentialId,
+        parsed: (Handle, String),
+        created_at: crate::clock::Timestamp,
+    ) -> Result<Credential, Error> {
+        self.work.enrol(key, id, parsed, created_at).await
+    }
+
+    /// The node's live state.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.work.live
+    }
+}
+
+/// A well-formed key on its way to be verified: a copy that wipes itself.
+pub(crate) struct Presented {
+    text: Zeroizing<Box<[u8]>>,
+    handle: Box<str>,
+}
+
+impl From<ParsedKey<'_>> for Presented {
+    fn from(key: ParsedKey<'_>) -> Self {
+        Self {
+            text: Zeroizing::new(key.secret_text().into()),
+            handle: key.handle().into(),
+        }
+    }
+}
+
+impl Work {
+    async fn prove(&self, presented: &Presented) -> Outcome {
+        // Once the slow hash has said yes, a changed row is only read again.
+        let mut proven: Option<Box<str>> = None;
+        for _ in 0..ATTEMPTS {
+            let read_at = self.live.capture();
+            let record = match self.find(&presented.handle).await {
+                Ok(Some(record)) => record,
+                Ok(None) => return Outcome::Unknown,
+                Err(error) => return unavailable(&error),
+            };
+            let Some(credential) = credential_of(&record, &presented.handle) else {
+                return Outcome::Unknown;
+            };
+            if proven.as_deref() != Some(&*credential.hash) {
+                match self.matches(credential, &presented.text).await {
+                    Ok(true) => proven = Some(credential.hash.as_str().into()),
+                    Ok(false) => return Outcome::WrongSecret,
+                    Err(error) => return unavailable(&error),
+                }
+            }
+            if let Ok(live) = self.live.adopt(&record, read_at) {
+                let proof = Proof::new(live, credential.into());
+                self.add_verifier(record, &presented.handle, &presented.text).await;
+                return Outcome::Proven(proof);
+            }
+        }
+        tracing::warn!(handle = %presented.handle, "a key kept changing while it was verified");
+        Outcome::Unavailable
+    }
+
+    async fn find(&self, handle: &str) -> Result<Option<KeyRecord>, Error> {
+        let lookup = async {
+            let _permit = self.lookups.acquire().await;
+            self.store.find_by_handle(handle).await
+        };
+        match tokio::time::timeout(self.deadline, lookup).await {
+            Ok(answer) => answer,
+            Err(_) => Err(crate::live::timed_out()),
+        }
+    }
+
+    /// Whether `text` is the credential's: by the quick tag, by a pepper, or by the slow hash.
+    async fn matches(&self, credential: &Credential, text: &[u8]) -> Result<bool, Error> {
+        if credential.tag.is_some_and(|tag| tag != scheme::tag(text)) {
+            return Ok(false);
+        }
+        if let Some(expected) = &credential.verifier
+            && let Some(mac) = self.peppers.mac(expected.pepper(), text)
+        {
+            return Ok(bool::from(mac.ct_eq(expected.mac())));
+        }
+        let hash = scheme::StoredHash::parse(&credential.hash)?;
+        let text = Zeroizing::new(Box::<[u8]>::from(text));
+        self.pool
+            .run(move |memory| hash.verify(&text, memory))
+            .await
+            .map_err(Error::from)?
+    }
+
+    /// Gives a credential that was just proven a verifier under the current pepper, so that it
+    /// never needs the slow hash again. Losing a race for the row is no loss: whoever won it is
+    /// newer, and the next cold verification tries again.
+    async fn add_verifier(&self, mut record: KeyRecord, handle: &str, text: &[u8]) {
+        let expected = record.revision;
+        let Some(credential) = record
+            .credentials
+            .iter_mut()
+            .find(|credential| credential.handle.as_str() == handle)
+        else {
+            return;
+        };
+        let Some(verifier) = self.peppers.missing_verifier(credential.verifier.as_ref(), text)
+        else {
+            return;
+        };
+        credential.verifier = Some(verifier);
+        if let Ok(revision) = self.store.replace(&record, expected).await {
+            record.revision = revision;
+            self.live.changed(&record);
+        }
+    }
+
+    async fn renew(&self, proof: &Proof) -> Result<(), Error> {
+        let id = proof.live().state().info.id;
+        for _ in 0..ATTEMPTS {
+            let read_at = self.live.capture();
+            let record = tokio::time::timeout(self.deadline, self.store.get(id))
+                .await
+                .map_err(|_| crate::live::timed_out())??;
+            match record {
+                None => {
+                    self.live.deleted(id);
+                    return Ok(());
+                }
+                Some(record) if self.live.adopt(&record, read_at).is_ok() => return Ok(()),
+                Some(_) => {}
+            }
+        }
+        Err(crate::live::timed_out())
+    }
+
+    async fn enrol(
+        &self,
+        key: &ApiKey,
+        id: CredentialId,
+        (handle, prefix): (Handle, String),
+        created_at: crate::clock::Timestamp,
+    ) -> Result<Credential, Error> {
+        let text = key.expose_secret().as_bytes();
+        let owned = Zeroizing::new(Box::<[u8]>::from(text));
+        let params = self.argon2;
+        let hash = self
+            .pool
+            .run(move |memory| scheme::hash_new(&owned, params, memory))
+            .await
+            .map_err(Error::from)??;
+        let mut credential = Credential::new(id, handle, prefix, hash, created_at);
+        credential.tag = Some(scheme::tag(text));
+        credential.verifier = self.peppers.missing_verifier(None, text);
+        Ok(credential)
+    }
+}
+
+fn credential_of<'r>(record: &'r KeyRecord, handle: &str) -> Option<&'r Credential> {
+    record
+        .credentials
+        .iter()
+        .find(|credential| credential.handle.as_str() == handle)
+}
+
+fn unavailable(error: &Error) -> Outcome {
+    tracing::warn!(%error, kind = ?error.kind(), "a key could not be verified");
+    Outcome::Unavailable
+}
+
+/// The tag of a key text, for stores and tools that write credentials themselves.
+pub(crate) fn tag_of(text: &[u8]) -> Tag {
+    scheme::tag(text)
+}
