@@ -56,7 +56,10 @@ const MEASURE_EVERY: u64 = 1_000_000_000;
 
 impl SystemClock {
     /// A clock that starts now.
-    #[expect(clippy::disallowed_methods, reason = "this is the door to the system's clocks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the door to the system's clocks"
+    )]
     pub fn new() -> Self {
         Self {
             start: Instant::now(),
@@ -66,7 +69,10 @@ impl SystemClock {
     }
 
     #[cold]
-    #[expect(clippy::disallowed_methods, reason = "this is the door to the system's clocks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the door to the system's clocks"
+    )]
     fn measure(&self, ticks: u64) {
         let wall = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
@@ -87,10 +93,13 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the door to the system's clocks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the door to the system's clocks"
+    )]
     fn now(&self) -> Moment {
-        let ticks = u64::try_from(Instant::now().duration_since(self.start).as_nanos())
-            .unwrap_or(u64::MAX);
+        let ticks =
+            u64::try_from(Instant::now().duration_since(self.start).as_nanos()).unwrap_or(u64::MAX);
         if ticks >= self.measure_at.load(Ordering::Relaxed) {
             self.measure(ticks);
         }

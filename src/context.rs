@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::key::{
-    CredentialId, KeyId, KeyInfo, Metadata, OwnerId, Scope, ScopeSet, ServerName, Servers,
+    Carrier, CredentialId, KeyId, KeyInfo, Metadata, OwnerId, Scope, ScopeSet, ServerName, Servers,
 };
 
 /// The authenticated key behind a request.
@@ -32,21 +32,6 @@ pub struct KeyContext {
     key: Arc<KeyInfo>,
     credential: CredentialId,
     carrier: Carrier,
-}
-
-/// Where in a request a key was presented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Carrier {
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// A header of its own, such as `X-API-Key`.
-    Header,
-    /// A segment of the path.
-    Path,
-    /// A place of the integrator's choosing.
-    Other,
 }
 
 impl KeyContext {

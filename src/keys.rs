@@ -219,7 +219,10 @@ impl ApiKeysBuilder {
             Some(limit) => match (limit.fault(), FailureLimiter::new(limit)) {
                 (None, Some(limiter)) => Some(limiter),
                 (fault, _) => {
-                    return Err(Error::invalid("failure_limit", fault.unwrap_or("is too small")));
+                    return Err(Error::invalid(
+                        "failure_limit",
+                        fault.unwrap_or("is too small"),
+                    ));
                 }
             },
         };

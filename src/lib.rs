@@ -22,10 +22,10 @@ pub mod testing;
 mod verify;
 
 pub use self::clock::{Clock, Moment, ParseTimestampError, SystemClock, Timestamp};
-pub use self::context::{Carrier, KeyContext};
+pub use self::context::KeyContext;
 pub use self::error::{Error, ErrorKind};
 pub use self::gate::{Gate, Permit};
-pub use self::key::{ApiKey, KeyFormat, RateLimit};
+pub use self::key::{ApiKey, Carrier, KeyFormat, RateLimit};
 pub use self::keys::{ApiKeys, ApiKeysBuilder};
 pub use self::layer::{ApiKeyLayer, RequireScopeLayer};
 pub use self::manager::{IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey};

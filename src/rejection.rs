@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::key::Carrier;
 use crate::key::{KeyId, LimitStatus, Scope};
 
 /// Why a request is turned away.
@@ -21,6 +22,7 @@ struct Facts {
     code: &'static str,
     message: Cow<'static, str>,
     key: Option<KeyId>,
+    carrier: Option<Carrier>,
     scopes: Arc<[Scope]>,
     retry_after: Option<Duration>,
     limit: Option<LimitStatus>,
@@ -159,6 +161,7 @@ impl Rejection {
             code: kind.code(),
             message: Cow::Borrowed(kind.message()),
             key: None,
+            carrier: None,
             scopes: Arc::default(),
             retry_after: None,
             limit: None,
@@ -202,6 +205,13 @@ impl Rejection {
         self
     }
 
+    /// The same rejection, of a key that was presented in this place.
+    #[must_use]
+    pub(crate) fn presented_in(mut self, carrier: Carrier) -> Self {
+        Arc::make_mut(&mut self.0).carrier = Some(carrier);
+        self
+    }
+
     /// Why.
     pub fn kind(&self) -> RejectionKind {
         self.0.kind
@@ -220,6 +230,11 @@ impl Rejection {
     /// The key, if the caller proved to hold it.
     pub fn key_id(&self) -> Option<KeyId> {
         self.0.key
+    }
+
+    /// Where a key was presented, if one was; the path, if one was presented there.
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.0.carrier
     }
 
     /// What the request needs, if a scope is missing. Never what the key holds.

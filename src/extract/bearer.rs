@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use super::{ExtractKey, Found, trim};
-use crate::context::Carrier;
+use crate::key::Carrier;
 use crate::key::KeyFormats;
 
 /// Finds a key in `Authorization: Bearer <key>` (RFC 6750). The scheme's case does not matter.

@@ -4,7 +4,7 @@ use http::HeaderName;
 use http::request::Parts;
 
 use super::{ExtractKey, Found, trim};
-use crate::context::Carrier;
+use crate::key::Carrier;
 use crate::key::KeyFormats;
 
 /// Finds a key that is the whole value of one header.

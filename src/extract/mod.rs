@@ -20,7 +20,7 @@ pub use self::bearer::Bearer;
 pub use self::header::KeyHeader;
 pub(crate) use self::path::without_attempts;
 pub use self::path::{InvalidPathTemplate, PathKey};
-use crate::context::Carrier;
+use crate::key::Carrier;
 use crate::key::KeyFormats;
 
 /// A place in a request where a key may stand.
@@ -41,7 +41,10 @@ pub trait ExtractKey: fmt::Debug + Send + Sync + 'static {
 
 /// What stands in one place.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "extractors outside the crate build it, the gate handles all")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "extractors outside the crate build it, the gate handles all"
+)]
 pub enum Found<'r> {
     /// Nothing that would be a key.
     Nothing,
@@ -67,7 +70,13 @@ impl fmt::Debug for Found<'_> {
 /// `text` without the spaces and tabs around it, which are no part of a header's value.
 fn trim(text: &[u8]) -> &[u8] {
     let is_padding = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = text.iter().position(|byte| !is_padding(byte)).unwrap_or(text.len());
-    let end = text.iter().rposition(|byte| !is_padding(byte)).map_or(start, |last| last + 1);
+    let start = text
+        .iter()
+        .position(|byte| !is_padding(byte))
+        .unwrap_or(text.len());
+    let end = text
+        .iter()
+        .rposition(|byte| !is_padding(byte))
+        .map_or(start, |last| last + 1);
     text.get(start..end).unwrap_or_default()
 }

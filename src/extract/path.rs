@@ -8,7 +8,7 @@ use http::Uri;
 use http::request::Parts;
 
 use super::{ExtractKey, Found};
-use crate::context::Carrier;
+use crate::key::Carrier;
 use crate::key::KeyFormats;
 
 /// Finds a key in a segment of the path and takes the segment out: behind the layer,
@@ -194,12 +194,19 @@ mod tests {
     const KEY: &str = "mcp_sk_ATgKlpEaBS64QGLizLFNWgSzNfDmYl2D0UvHLX";
 
     fn head(uri: &str) -> Parts {
-        http::Request::builder().uri(uri).body(()).unwrap().into_parts().0
+        http::Request::builder()
+            .uri(uri)
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0
     }
 
     fn removed(template: &str, uri: &str) -> String {
         let mut head = head(uri);
-        PathKey::new(template).unwrap().remove(&mut head, &KeyFormats::default());
+        PathKey::new(template)
+            .unwrap()
+            .remove(&mut head, &KeyFormats::default());
         head.uri.to_string()
     }
 
@@ -212,7 +219,11 @@ mod tests {
             ("/mcp/{key}", "/mcp/KEY/messages", "/mcp/messages"),
             ("/{key}/v2/mcp", "/KEY/v2/mcp", "/v2/mcp"),
             ("/{key}", "/KEY", "/"),
-            ("/mcp/{key}", "http://example.test/mcp/KEY?x", "http://example.test/mcp?x"),
+            (
+                "/mcp/{key}",
+                "http://example.test/mcp/KEY?x",
+                "http://example.test/mcp?x",
+            ),
             ("/mcp/{key}", "/other/KEY", "/other/KEY"),
             ("/{key}/v2", "/KEY/v22", "/KEY/v22"),
         ] {
@@ -230,8 +241,21 @@ mod tests {
 
     #[test]
     fn templates_without_one_whole_key_segment_are_refused() {
-        for template in ["", "/mcp", "mcp/{key}", "/mcp/x{key}", "/mcp/{key}x", "/{key}/{key}", "/{id}/{key}", "/a?{key}"] {
-            assert_eq!(PathKey::new(template).unwrap_err(), InvalidPathTemplate, "{template}");
+        for template in [
+            "",
+            "/mcp",
+            "mcp/{key}",
+            "/mcp/x{key}",
+            "/mcp/{key}x",
+            "/{key}/{key}",
+            "/{id}/{key}",
+            "/a?{key}",
+        ] {
+            assert_eq!(
+                PathKey::new(template).unwrap_err(),
+                InvalidPathTemplate,
+                "{template}"
+            );
         }
     }
 

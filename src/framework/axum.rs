@@ -11,16 +11,45 @@
 //! let app: Router = Router::new().route("/me", get(whoami));
 //! ```
 //!
+//! Where keys may stand in the path, the layer goes [around] the router.
+//!
 //! For rules on addresses, serve with the peer's address:
 //! `axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())`.
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use http::request::Parts;
 use http::{Extensions, StatusCode, Uri};
 
+use tower_layer::Layer;
+
 use crate::context::KeyContext;
+use crate::layer::ApiKeyLayer;
+
+/// Puts `layer` around the whole of `router`, so that it runs before any routing.
+///
+/// `Router::layer` runs after routing: it protects the routes, but a key in the path has been
+/// matched and captured by then. Around the router, routing sees the path without the key, and
+/// requests for no route at all are refused without a key as well.
+///
+/// ```
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use axum::{Router, routing::post};
+/// use mcp_api_keys::framework::axum::around;
+/// use mcp_api_keys::{ApiKeys, store::MemoryStore};
+///
+/// let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+/// let router = Router::new().route("/mcp", post(|| async { "pong" }));
+/// let app: Router = around(keys.layer().server("files").path_keys("/mcp/{key}")?, router);
+/// # Ok(())
+/// # }
+/// ```
+pub fn around(layer: ApiKeyLayer, router: Router) -> Router {
+    // A router without routes hands every request on as it came.
+    Router::new().fallback_service(layer.layer(router))
+}
 
 impl<S: Sync> FromRequestParts<S> for KeyContext {
     /// 500: the route is not behind the key layer, which is a mistake of the program.

@@ -31,5 +31,7 @@ pub fn key_context<T>(request: &Request<T>) -> Result<&KeyContext, Status> {
 }
 
 pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
+    extensions
+        .get::<TcpConnectInfo>()
+        .and_then(TcpConnectInfo::remote_addr)
 }

@@ -23,8 +23,9 @@ use http::{Extensions, Uri};
 pub(crate) use self::rules::Rules;
 use crate::client_ip::{AddressBucket, ClientIp};
 use crate::clock::{Clock, Moment};
-use crate::context::{Carrier, KeyContext};
+use crate::context::KeyContext;
 use crate::extract::{ExtractKey, Found, without_attempts};
+use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
 use crate::limit::FailureLimiter;
 use crate::live::{KeyState, Standing};
@@ -172,9 +173,7 @@ impl Gate {
         let carrier = unproven.carrier;
         let proof = match unproven.question {
             Question::Aged(proof) => Ok(proof),
-            Question::New(fingerprint, presented) => {
-                self.prove(head, fingerprint, presented).await
-            }
+            Question::New(fingerprint, presented) => self.prove(head, fingerprint, presented).await,
         };
         let decision = match proof {
             Ok(proof) => self.judge_renewed(head, &proof, carrier).await,
@@ -270,8 +269,7 @@ impl Gate {
         }
         self.check(head, &state, proof, now)?;
         let limit = state.limits.take(now.ticks).map_err(|exhausted| {
-            Rejection::rate_limited(exhausted.status, exhausted.retry_after)
-                .of_key(state.info.id)
+            Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(state.info.id)
         })?;
         // A change that was announced meanwhile holds for this request already.
         let latest = proof.live().state();
@@ -346,8 +344,14 @@ impl Gate {
 
     /// Takes every key out of a refused request, so that no responder or log can show one.
     fn turn_away(&self, head: &mut Parts, rejection: Rejection) -> Rejection {
+        let mut rejection = rejection;
         for extractor in &self.rules.extractors {
-            self.remove(head, &**extractor);
+            if extractor.find(head, &self.shared.formats) != Found::Nothing {
+                self.remove(head, &**extractor);
+                if rejection.carrier() != Some(Carrier::Path) {
+                    rejection = rejection.presented_in(extractor.carrier());
+                }
+            }
         }
         tracing::debug!(
             code = rejection.code(),
@@ -359,18 +363,24 @@ impl Gate {
     }
 
     fn client(&self, head: &Parts) -> Option<IpAddr> {
-        self.shared.client_ip.resolve(self.peer(head), &head.headers)
+        self.shared
+            .client_ip
+            .resolve(self.peer(head), &head.headers)
     }
 
     fn peer(&self, head: &Parts) -> Option<IpAddr> {
         let peers = &mut self.shared.peers.iter();
-        peers.find_map(|peer| peer(&head.extensions)).map(|address| address.ip())
+        peers
+            .find_map(|peer| peer(&head.extensions))
+            .map(|address| address.ip())
     }
 
     /// Under which address a failure is counted: the client's, or that of the proxy that hides it.
     /// Without any address nothing is counted, or one caller could lock out all others.
     fn failure_bucket(&self, head: &Parts) -> Option<AddressBucket> {
-        self.client(head).or_else(|| self.peer(head)).map(AddressBucket::of)
+        self.client(head)
+            .or_else(|| self.peer(head))
+            .map(AddressBucket::of)
     }
 }
 

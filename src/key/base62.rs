@@ -71,7 +71,10 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 /// # Panics
 ///
 /// If there is none.
-#[expect(clippy::expect_used, reason = "going on without randomness would issue guessable keys")]
+#[expect(
+    clippy::expect_used,
+    reason = "going on without randomness would issue guessable keys"
+)]
 pub(crate) fn fill_random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system's random source is available");
 }
@@ -103,6 +106,9 @@ mod tests {
             }
         }
         // 1,000 expected each; six standard deviations are 190.
-        assert!(counts.iter().all(|&n| (800..1_200).contains(&n)), "{counts:?}");
+        assert!(
+            counts.iter().all(|&n| (800..1_200).contains(&n)),
+            "{counts:?}"
+        );
     }
 }

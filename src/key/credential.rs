@@ -201,7 +201,10 @@ mod tests {
         );
         credential.tag = Some(Tag::new(0xdead_beef));
         credential.verifier = Some(Verifier::new("p1", [0xab; 32]));
-        let shown = format!("{credential:?} {:?} {:?}", credential.tag, credential.verifier);
+        let shown = format!(
+            "{credential:?} {:?} {:?}",
+            credential.tag, credential.verifier
+        );
         for hidden in ["argon2id", "dead", "3735928559", "abab", "171"] {
             assert!(!shown.contains(hidden), "{shown}");
         }

@@ -372,7 +372,14 @@ mod tests {
     #[test]
     fn the_documented_key_is_read_and_its_lengths_are_exact() {
         assert_eq!(KeyFormat::default().parse(K1).unwrap().handle(), "ATgKlpEa");
-        assert_eq!(KeyFormat::default().generate(None).unwrap().expose_secret().len(), 45);
+        assert_eq!(
+            KeyFormat::default()
+                .generate(None)
+                .unwrap()
+                .expose_secret()
+                .len(),
+            45
+        );
         let plain = KeyFormat::new("mcp_sk_").unwrap().without_checksum();
         assert_eq!(plain.generate(None).unwrap().expose_secret().len(), 39);
     }
@@ -382,7 +389,10 @@ mod tests {
         for at in 7..K1.len() {
             let mut text = K1.to_vec();
             text[at] = if text[at] == b'x' { b'y' } else { b'x' };
-            assert!(KeyFormat::default().parse(&text).is_err(), "changed at {at}");
+            assert!(
+                KeyFormat::default().parse(&text).is_err(),
+                "changed at {at}"
+            );
         }
     }
 
@@ -405,7 +415,11 @@ mod tests {
             let key = format.generate(Some(&owner)).unwrap();
             assert!(formats.parse(key.expose_secret().as_bytes()).is_ok());
         }
-        assert!(KeyFormats::default().parse(b"mgw_00000000000000000000000000000000").is_err());
+        assert!(
+            KeyFormats::default()
+                .parse(b"mgw_00000000000000000000000000000000")
+                .is_err()
+        );
     }
 
     #[test]

@@ -181,7 +181,9 @@ impl FromStr for RateLimit {
         if !count.bytes().all(|b| b.is_ascii_digit()) {
             return Err(ParseRateLimitError);
         }
-        let count = count.parse::<NonZeroU32>().map_err(|_| ParseRateLimitError)?;
+        let count = count
+            .parse::<NonZeroU32>()
+            .map_err(|_| ParseRateLimitError)?;
         let unit = match unit {
             "s" | "sec" | "second" => LimitUnit::Second,
             "m" | "min" | "minute" => LimitUnit::Minute,
@@ -241,8 +243,22 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "60", "/min", "0/min", "-1/min", "+1/min", "1/week", "1/min ", "4294967296/s"] {
-            assert_eq!(text.parse::<RateLimit>(), Err(ParseRateLimitError), "{text}");
+        for text in [
+            "",
+            "60",
+            "/min",
+            "0/min",
+            "-1/min",
+            "+1/min",
+            "1/week",
+            "1/min ",
+            "4294967296/s",
+        ] {
+            assert_eq!(
+                text.parse::<RateLimit>(),
+                Err(ParseRateLimitError),
+                "{text}"
+            );
         }
     }
 
@@ -252,6 +268,11 @@ mod tests {
         assert!(RateLimit::per_minute(1).burst(0).fault().is_some());
         assert!(RateLimit::per_minute(1).named("").fault().is_some());
         assert!(RateLimit::per_minute(1).named("a\"b").fault().is_some());
-        assert!(RateLimit::per_minute(1).named("per-tool_2").fault().is_none());
+        assert!(
+            RateLimit::per_minute(1)
+                .named("per-tool_2")
+                .fault()
+                .is_none()
+        );
     }
 }

@@ -5,6 +5,7 @@
 //! * [`Scope`], [`Servers`], [`NetworkRules`] and [`RateLimit`] say what a key may do.
 
 mod base62;
+mod carrier;
 mod credential;
 mod format;
 mod id;
@@ -18,6 +19,7 @@ pub mod network;
 pub mod scope;
 
 pub(crate) use base62::fill_random;
+pub use carrier::Carrier;
 pub use credential::{Credential, CredentialId, Tag, Verifier};
 pub use format::{FormatError, KeyFormat, KeyFormats, ParseKeyError, ParsedKey};
 pub use id::{Handle, InvalidText, KeyId, OwnerId, ServerName};

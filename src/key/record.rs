@@ -113,9 +113,7 @@ impl KeyStatus {
 
 /// The number of a write to a store. Each write takes the next one, so a higher revision was
 /// committed later.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(u64);
 

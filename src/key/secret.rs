@@ -53,7 +53,10 @@ impl ApiKey {
     /// What stands before `handle` in the public part.
     pub(crate) fn masked_prefix(&self, handle: &super::Handle) -> String {
         let shown = self.text.get(..self.shown).unwrap_or_default();
-        shown.strip_suffix(handle.as_str()).unwrap_or(shown).to_owned()
+        shown
+            .strip_suffix(handle.as_str())
+            .unwrap_or(shown)
+            .to_owned()
     }
 
     /// Prefix, handle and an ellipsis: what lists and logs may show.

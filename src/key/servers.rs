@@ -21,7 +21,10 @@ use super::ServerName;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
-#[expect(clippy::exhaustive_enums, reason = "a third answer would change what every match means")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a third answer would change what every match means"
+)]
 pub enum Servers {
     /// Every server, those that are added later included.
     All,
@@ -99,7 +102,10 @@ mod tests {
         let some = Servers::only(["b", "a"]).unwrap();
         assert_eq!(serde_json::to_string(&some).unwrap(), r#"["a","b"]"#);
         assert_eq!(serde_json::to_string(&Servers::All).unwrap(), r#""all""#);
-        assert_eq!(serde_json::from_str::<Servers>("[]").unwrap(), Servers::default());
+        assert_eq!(
+            serde_json::from_str::<Servers>("[]").unwrap(),
+            Servers::default()
+        );
         for wrong in [r#""ALL""#, r#""files""#, "null", "{}", r#"["*"]"#] {
             assert!(serde_json::from_str::<Servers>(wrong).is_err(), "{wrong}");
         }

@@ -52,7 +52,9 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body } => body.poll_frame(cx),
-            KindProjection::Own { data } => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
+            KindProjection::Own { data } => {
+                Poll::Ready(data.take().map(|data| Ok(Frame::data(data))))
+            }
         }
     }
 

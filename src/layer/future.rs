@@ -6,12 +6,15 @@ use std::task::{Context, Poll, ready};
 
 use http::request::Parts;
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::respond::decorate;
+use super::drain::Drain;
+use super::respond::{conceal, decorate};
 use super::{ApiKeyLayer, LimitHeaders, Respond, ResponseBody};
 use crate::gate::{Permit, Unproven};
+use crate::key::Carrier;
 use crate::rejection::Rejection;
 
 pin_project! {
@@ -30,7 +33,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
-        Refused { response: Option<Response<bytes::Bytes>> },
+        Refused { response: Option<Response<bytes::Bytes>>, #[pin] rest: Option<Drain<B>> },
         Verifying { decision: Decision, call: Option<(S, B, ApiKeyLayer)> },
         Admitted { #[pin] future: F, permit: Permit, headers: LimitHeaders },
     }
@@ -44,11 +47,17 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn refused(rejection: &Rejection, head: &Parts, responder: &dyn Respond) -> Self {
+    pub(super) fn refused(
+        rejection: &Rejection,
+        head: &Parts,
+        body: B,
+        responder: &dyn Respond,
+    ) -> Self
+    where
+        B: Body,
+    {
         Self {
-            state: State::Refused {
-                response: Some(answer(rejection, head, responder)),
-            },
+            state: State::refused(rejection, head, body, responder),
         }
     }
 
@@ -86,6 +95,7 @@ where
 impl<S, B, R> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    B: Body,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
@@ -93,16 +103,26 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Admitted { future, permit, headers } => {
+                StateProjection::Admitted {
+                    future,
+                    permit,
+                    headers,
+                } => {
                     let mut response = ready!(future.poll(cx))?;
                     decorate(response.headers_mut(), permit, *headers);
                     return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }
-                StateProjection::Refused { response } => match response.take() {
-                    Some(response) => return Poll::Ready(Ok(response.map(ResponseBody::own))),
-                    // Polled again after it was ready, which the contract of futures forbids.
-                    None => return Poll::Pending,
-                },
+                StateProjection::Refused { response, mut rest } => {
+                    if let Some(rest) = rest.as_mut().as_pin_mut() {
+                        ready!(rest.poll_done(cx));
+                    }
+                    rest.set(None);
+                    return match response.take() {
+                        Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
+                        // Polled again after it was ready, which the contract of futures forbids.
+                        None => Poll::Pending,
+                    };
+                }
                 StateProjection::Verifying { decision, call } => {
                     let (head, decision) = ready!(decision.as_mut().poll(cx));
                     let Some((mut inner, body, layer)) = call.take() else {
@@ -114,13 +134,22 @@ where
                             permit,
                             headers: layer.headers,
                         },
-                        Err(rejection) => State::Refused {
-                            response: Some(answer(&rejection, &head, &*layer.responder)),
-                        },
+                        Err(rejection) => {
+                            State::refused(&rejection, &head, body, &*layer.responder)
+                        }
                     }
                 }
             };
             state.set(next);
+        }
+    }
+}
+
+impl<S, B: Body, F> State<S, B, F> {
+    fn refused(rejection: &Rejection, head: &Parts, body: B, responder: &dyn Respond) -> Self {
+        Self::Refused {
+            response: Some(answer(rejection, head, responder)),
+            rest: Drain::of(head, body),
         }
     }
 }
@@ -137,6 +166,9 @@ where
 /// Whatever responder made the answer, outer layers find the reason in it.
 fn answer(rejection: &Rejection, head: &Parts, responder: &dyn Respond) -> Response<bytes::Bytes> {
     let mut response = responder.respond(rejection, head);
+    if rejection.carrier() == Some(Carrier::Path) {
+        conceal(response.headers_mut());
+    }
     response.extensions_mut().insert(rejection.clone());
     response
 }

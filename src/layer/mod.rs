@@ -6,8 +6,9 @@
 //! 1. The inner service is never called for a request that was not admitted, nor before it said it
 //!    was ready. The one that said so is the one that is called.
 //! 2. A refusal is a response, never an error: `Service::Error` is the inner service's own.
-//! 3. No body is read. The response's is passed through as it comes; dropping it drops the inner
-//!    one.
+//! 3. No admitted request's body is read, and the response's is passed through as it comes;
+//!    dropping it drops the inner one. Of a refused request a small body is read away, so that
+//!    the connection can be used again.
 //! 4. A request whose key is remembered is decided on the spot, without a boxed future.
 //! 5. Behind the layer the request holds a [`KeyContext`](crate::KeyContext) and no credential.
 //! 6. Every refusal carries its [`Rejection`](crate::Rejection) in the response's extensions.
@@ -15,22 +16,8 @@
 //! # In the path
 //!
 //! Where keys may stand in the path ([`ApiKeyLayer::path_keys`]), put the layer *around* the
-//! router, so that routing already sees the path without the key:
-//!
-//! ```
-//! # #[cfg(feature = "axum")]
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use axum::{Router, routing::post};
-//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
-//! use tower_layer::Layer;
-//!
-//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
-//! let router = Router::new().route("/mcp", post(|| async { "pong" }));
-//! let app = keys.layer().server("files").path_keys("/mcp/{key}")?.layer(router);
-//! # let _: mcp_api_keys::layer::ApiKeyService<Router> = app;
-//! # Ok(())
-//! # }
-//! ```
+//! router, so that routing already sees the path without the key. With axum,
+//! `framework::axum::around(layer, router)` does it; elsewhere `layer.layer(service)` is all.
 //!
 //! Inside (`Router::layer`, which runs after routing) the route must name the segment itself, as
 //! in `/mcp/{key}`. The URI that handlers see is then clean as well, axum's `OriginalUri`
@@ -38,6 +25,7 @@
 //! `Path<String>` is given the key.
 
 mod body;
+mod drain;
 mod future;
 mod respond;
 mod scope;
@@ -109,7 +97,10 @@ impl ApiKeyLayer {
     /// # Panics
     ///
     /// If the name is not 1 to 64 letters, digits, `.`, `_` or `-`.
-    #[expect(clippy::panic, reason = "a mistake in the program's own wiring, found at its start")]
+    #[expect(
+        clippy::panic,
+        reason = "a mistake in the program's own wiring, found at its start"
+    )]
     pub fn server(self, name: &str) -> Self {
         match name.parse() {
             Ok(name) => self.with_gate(|gate| gate.with_rules(|rules| rules.server = Some(name))),

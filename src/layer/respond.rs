@@ -13,8 +13,8 @@ use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::LimitHeaders;
-use crate::context::Carrier;
 use crate::gate::Permit;
+use crate::key::Carrier;
 use crate::key::{LimitStatus, Scope};
 use crate::rejection::{Rejection, RejectionKind, RejectionType};
 
@@ -102,7 +102,11 @@ impl StandardResponder {
         data.insert("type".to_owned(), kind.as_str().into());
         // Several clients show the message and nothing else, so the wait is in it too.
         let message = match rejection.retry_after() {
-            Some(wait) => format!("{} (retry in {} s)", rejection.message(), whole_seconds(wait)),
+            Some(wait) => format!(
+                "{} (retry in {} s)",
+                rejection.message(),
+                whole_seconds(wait)
+            ),
             None => rejection.message().to_owned(),
         };
         json!({
@@ -120,8 +124,9 @@ impl StandardResponder {
         let mut params = Vec::new();
         match (status, rejection.kind()) {
             (StatusCode::UNAUTHORIZED, RejectionKind::Missing) => {}
-            (StatusCode::UNAUTHORIZED, RejectionKind::Ambiguous)
-            | (StatusCode::BAD_REQUEST, _) => params.push(r#"error="invalid_request""#.to_owned()),
+            (StatusCode::UNAUTHORIZED, RejectionKind::Ambiguous) | (StatusCode::BAD_REQUEST, _) => {
+                params.push(r#"error="invalid_request""#.to_owned())
+            }
             (StatusCode::UNAUTHORIZED, _) => params.push(r#"error="invalid_token""#.to_owned()),
             (StatusCode::FORBIDDEN, RejectionKind::ScopeMissing) => {
                 params.push(r#"error="insufficient_scope""#.to_owned());
@@ -152,7 +157,9 @@ impl Respond for StandardResponder {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         insert(headers, WWW_AUTHENTICATE, self.challenge(rejection, status));
-        let wait = rejection.retry_after().map(|wait| whole_seconds(wait).to_string());
+        let wait = rejection
+            .retry_after()
+            .map(|wait| whole_seconds(wait).to_string());
         insert(headers, RETRY_AFTER, wait);
         if let Some(limit) = rejection.limit() {
             insert_limit(headers, limit);
@@ -188,7 +195,10 @@ impl Shape {
 
 fn accepts_json_and_events(headers: &HeaderMap) -> bool {
     let accepts = |wanted: &str| {
-        let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+        let lines = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|line| line.to_str().ok());
         lines.flat_map(|line| line.split(',')).any(|range| {
             let media_type = range.split(';').next().unwrap_or_default().trim();
             media_type.eq_ignore_ascii_case(wanted)
@@ -241,8 +251,14 @@ fn grpc(rejection: &Rejection) -> Response<Bytes> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static(code));
     let message = format!("{}: {}", rejection.code(), rejection.message());
-    insert(headers, HeaderName::from_static("grpc-message"), Some(percent_encode(&message)));
-    let wait = rejection.retry_after().map(|wait| whole_seconds(wait).to_string());
+    insert(
+        headers,
+        HeaderName::from_static("grpc-message"),
+        Some(percent_encode(&message)),
+    );
+    let wait = rejection
+        .retry_after()
+        .map(|wait| whole_seconds(wait).to_string());
     insert(headers, RETRY_AFTER, wait);
     response
 }
@@ -270,9 +286,14 @@ pub(super) fn decorate(headers: &mut HeaderMap, permit: &Permit, wanted: LimitHe
         }
     }
     if permit.carrier() == Carrier::Path {
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        conceal(headers);
     }
+}
+
+/// Keeps the URL of the request, which holds a key, out of caches and of other sites' logs.
+pub(super) fn conceal(headers: &mut HeaderMap) {
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// The fields of draft-ietf-httpapi-ratelimit-headers-11.
@@ -282,7 +303,11 @@ fn insert_limit(headers: &mut HeaderMap, status: &LimitStatus) {
     let policy = format!(r#""{name}";q={};w={window}"#, limit.count());
     let reset = whole_seconds(status.resets_in);
     let state = format!(r#""{name}";r={};t={reset}"#, status.remaining);
-    insert(headers, HeaderName::from_static("ratelimit-policy"), Some(policy));
+    insert(
+        headers,
+        HeaderName::from_static("ratelimit-policy"),
+        Some(policy),
+    );
     insert(headers, HeaderName::from_static("ratelimit"), Some(state));
 }
 
@@ -304,11 +329,17 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
 
 /// Rounded up, at least one: a caller that waits this long has waited long enough.
 fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+    wait.as_secs()
+        .saturating_add(u64::from(wait.subsec_nanos() > 0))
+        .max(1)
 }
 
 fn scope_list(rejection: &Rejection) -> String {
-    let scopes: Vec<&str> = rejection.required_scopes().iter().map(Scope::as_str).collect();
+    let scopes: Vec<&str> = rejection
+        .required_scopes()
+        .iter()
+        .map(Scope::as_str)
+        .collect();
     scopes.join(" ")
 }
 
@@ -344,7 +375,10 @@ mod tests {
                 "type": "authentication_error",
             }})
         );
-        assert_eq!(response.headers()["www-authenticate"], r#"Bearer error="invalid_token""#);
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            r#"Bearer error="invalid_token""#
+        );
     }
 
     #[test]
@@ -370,7 +404,10 @@ mod tests {
             let mcp = responder.respond(&rejected(kind), &head(Method::POST, MCP));
             let grpc_head = head(Method::POST, &[("content-type", "application/grpc+proto")]);
             let grpc = responder.respond(&rejected(kind), &grpc_head);
-            assert_eq!((api.status().as_u16(), mcp.status().as_u16()), (status, mcp_status));
+            assert_eq!(
+                (api.status().as_u16(), mcp.status().as_u16()),
+                (status, mcp_status)
+            );
             let api: Value = serde_json::from_slice(api.body()).unwrap();
             let mcp: Value = serde_json::from_slice(mcp.body()).unwrap();
             assert_eq!(api["error"]["code"], code);
@@ -389,10 +426,29 @@ mod tests {
         for (method, headers, shape) in [
             (Method::POST, MCP, Shape::Mcp),
             (Method::GET, MCP, Shape::Api),
-            (Method::GET, &[("mcp-protocol-version", "2026-07-28")][..], Shape::Mcp),
-            (Method::POST, &[("accept", "application/json")][..], Shape::Api),
-            (Method::POST, &[("accept", "text/event-stream;q=0.5"), ("accept", "application/json")][..], Shape::Mcp),
-            (Method::POST, &[("content-type", "application/grpc")][..], Shape::Grpc),
+            (
+                Method::GET,
+                &[("mcp-protocol-version", "2026-07-28")][..],
+                Shape::Mcp,
+            ),
+            (
+                Method::POST,
+                &[("accept", "application/json")][..],
+                Shape::Api,
+            ),
+            (
+                Method::POST,
+                &[
+                    ("accept", "text/event-stream;q=0.5"),
+                    ("accept", "application/json"),
+                ][..],
+                Shape::Mcp,
+            ),
+            (
+                Method::POST,
+                &[("content-type", "application/grpc")][..],
+                Shape::Grpc,
+            ),
         ] {
             assert_eq!(Shape::of(&head(method, headers)), shape, "{headers:?}");
         }

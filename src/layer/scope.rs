@@ -141,9 +141,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            RequireScopeProjection::Inner { future } => {
-                future.poll(cx).map_ok(|response| response.map(ResponseBody::inner))
-            }
+            RequireScopeProjection::Inner { future } => future
+                .poll(cx)
+                .map_ok(|response| response.map(ResponseBody::inner)),
             RequireScopeProjection::Refused { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
                 None => Poll::Pending,

@@ -1,7 +1,9 @@
 //! The service that asks the gate.
 
-use http::{Request, Response};
 use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::{ApiKeyLayer, ResponseBody, ResponseFuture};
@@ -38,6 +40,7 @@ impl<S> ApiKeyService<S> {
 impl<S, B, R> Service<Request<B>> for ApiKeyService<S>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
+    B: Body,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -55,7 +58,7 @@ where
                 ResponseFuture::admitted(future, permit, self.layer.headers)
             }
             Attempt::Decided(Err(rejection)) => {
-                ResponseFuture::refused(&rejection, &head, &*self.layer.responder)
+                ResponseFuture::refused(&rejection, &head, body, &*self.layer.responder)
             }
             Attempt::Unproven(unproven) => {
                 // The service that was ready goes with the future; a fresh clone, which is not

@@ -49,13 +49,18 @@ impl LimitSet {
     /// The limits of a changed key: what was spent under a name stays spent.
     pub(crate) fn succeeding(&self, rules: &[RateLimit]) -> Self {
         Self::build(rules, |rule| {
-            let earlier = self.limits.iter().find(|limit| limit.rule.name() == rule.name());
+            let earlier = self
+                .limits
+                .iter()
+                .find(|limit| limit.rule.name() == rule.name());
             earlier.map_or(0, |limit| limit.arrival.load())
         })
     }
 
     fn build(rules: &[RateLimit], arrival: impl Fn(&RateLimit) -> u64) -> Self {
-        let limits = rules.iter().filter_map(|rule| Limit::new(rule, arrival(rule)));
+        let limits = rules
+            .iter()
+            .filter_map(|rule| Limit::new(rule, arrival(rule)));
         Self {
             limits: limits.collect(),
             several: Mutex::new(()),
@@ -81,7 +86,9 @@ impl LimitSet {
 
     /// Whether every limit has its whole burst again, so that forgetting the state changes nothing.
     pub(crate) fn is_idle(&self, ticks: u64) -> bool {
-        self.limits.iter().all(|limit| limit.arrival.load() <= ticks)
+        self.limits
+            .iter()
+            .all(|limit| limit.arrival.load() <= ticks)
     }
 }
 
@@ -93,7 +100,9 @@ fn take_all(first: &Limit, rest: &[Limit], ticks: u64) -> Result<LimitStatus, Ex
             Ok(_) => {}
             Err(exhausted) => {
                 first.arrival.take_back();
-                rest.iter().take(taken).for_each(|limit| limit.arrival.take_back());
+                rest.iter()
+                    .take(taken)
+                    .for_each(|limit| limit.arrival.take_back());
                 return Err(exhausted);
             }
         }
@@ -129,7 +138,11 @@ impl Limit {
 
     fn status(&self, remaining: u32, ticks: u64) -> LimitStatus {
         let full_again = self.arrival.load().saturating_sub(ticks);
-        LimitStatus::new(self.rule.clone(), remaining, Duration::from_nanos(full_again))
+        LimitStatus::new(
+            self.rule.clone(),
+            remaining,
+            Duration::from_nanos(full_again),
+        )
     }
 }
 
@@ -293,10 +306,16 @@ mod tests {
                     let threads: Vec<_> = (0..8)
                         .map(|_| scope.spawn(|| admitted(&limits, ticks, 40)))
                         .collect();
-                    threads.into_iter().map(|t| t.join().unwrap()).sum::<usize>()
+                    threads
+                        .into_iter()
+                        .map(|t| t.join().unwrap())
+                        .sum::<usize>()
                 });
                 let exact = 50 + usize::try_from(step * 7 / 10).unwrap();
-                assert!(total.abs_diff(exact) <= 1, "{total} against {exact} at step {step}");
+                assert!(
+                    total.abs_diff(exact) <= 1,
+                    "{total} against {exact} at step {step}"
+                );
             }
         }
     }

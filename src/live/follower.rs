@@ -26,7 +26,11 @@ impl Live {
             let poll_every = this.timing.poll_every;
             // Nothing is held while waiting, or the follower would keep its own node alive.
             drop(this);
-            let pause = if answered { poll_every } else { RETRY.min(poll_every) };
+            let pause = if answered {
+                poll_every
+            } else {
+                RETRY.min(poll_every)
+            };
             tokio::time::sleep(pause).await;
             let Some(this) = live.upgrade() else { return };
             answered = this.poll(answered).await;
@@ -77,7 +81,9 @@ impl Live {
                     }
                 }
                 ChangeLog::OutOfReach(revision) => {
-                    tracing::warn!("the change log does not reach back far enough; reading all keys again");
+                    tracing::warn!(
+                        "the change log does not reach back far enough; reading all keys again"
+                    );
                     self.distrust_everything();
                     *position = revision;
                     return Ok(());

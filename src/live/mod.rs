@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use self::registry::Registry;
 pub(crate) use self::key::{KeyState, LiveKey, SecretRef, Standing};
+use self::registry::Registry;
 pub(crate) use self::registry::{Generation, Stale};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -99,10 +99,11 @@ impl Live {
     pub(crate) fn changed(&self, record: &KeyRecord) {
         let info = KeyInfo::of(record).map(Arc::new);
         let epoch = self.epoch();
-        self.registry.change(record.id.as_u128(), |live| match &info {
-            Some(info) => live.offer(record, info, epoch),
-            None => live.end(),
-        });
+        self.registry
+            .change(record.id.as_u128(), |live| match &info {
+                Some(info) => live.offer(record, info, epoch),
+                None => live.end(),
+            });
     }
 
     /// Announces that the key was deleted.
@@ -128,7 +129,8 @@ impl Live {
     /// Forgets keys that no proof refers to and whose limits are fully refilled.
     pub(crate) fn sweep(&self) {
         let ticks = self.clock.now().ticks;
-        self.registry.sweep(|live| !live.state().limits.is_idle(ticks));
+        self.registry
+            .sweep(|live| !live.state().limits.is_idle(ticks));
     }
 
     /// How many keys are live.

@@ -107,22 +107,33 @@ impl<T> Registry<T> {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             // New references are made under this lock or from existing ones: a count of one
             // cannot rise while the lock is held.
-            shard.keys.retain(|_, live| Arc::strong_count(live) > 1 || keep(live));
+            shard
+                .keys
+                .retain(|_, live| Arc::strong_count(live) > 1 || keep(live));
         }
     }
 
     /// How many keys are live.
     pub(crate) fn len(&self) -> usize {
         let count = |shard: &Mutex<Shard<T>>| {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).keys.len()
+            shard
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .keys
+                .len()
         };
         self.shards.iter().map(count).sum()
     }
 
-    #[expect(clippy::indexing_slicing, reason = "the remainder is below the length, which is at least one")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the remainder is below the length, which is at least one"
+    )]
     fn shard(&self, id: u128) -> MutexGuard<'_, Shard<T>> {
         let at = spread(id) as usize % self.shards.len();
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

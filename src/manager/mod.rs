@@ -340,10 +340,16 @@ impl KeyManager {
         let handle = format
             .parse(key.expose_secret().as_bytes())
             .and_then(|parsed| parsed.to_handle())
-            .map_err(|error| Error::new(ErrorKind::Corrupt, "a new key is malformed").with_source(error))?;
+            .map_err(|error| {
+                Error::new(ErrorKind::Corrupt, "a new key is malformed").with_source(error)
+            })?;
         let prefix = key.masked_prefix(&handle);
         let now = self.0.clock.now().wall;
-        let credential = self.0.verifier.enrol(&key, id, (handle, prefix), now).await?;
+        let credential = self
+            .0
+            .verifier
+            .enrol(&key, id, (handle, prefix), now)
+            .await?;
         Ok((key, credential))
     }
 }

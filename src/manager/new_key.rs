@@ -144,11 +144,9 @@ impl NewKey {
     pub(super) fn into_record(self, now: Timestamp) -> Result<KeyRecord, Error> {
         let mut record = KeyRecord::new(KeyId::generate(now), self.name, now);
         record.description = self.description;
-        record.owner = self
-            .owner
-            .map(|owner| owner.parse())
-            .transpose()
-            .map_err(|error: crate::key::InvalidText| Error::invalid("owner", error.expectation()))?;
+        record.owner = self.owner.map(|owner| owner.parse()).transpose().map_err(
+            |error: crate::key::InvalidText| Error::invalid("owner", error.expectation()),
+        )?;
         record.servers = match self.servers {
             None => Servers::All,
             Some(names) => Servers::only(names)

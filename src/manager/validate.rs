@@ -46,9 +46,15 @@ pub(super) fn expiry(end: Timestamp, now: Timestamp) -> Result<(), Error> {
 
 fn text(field: &'static str, text: &str, most: usize) -> Result<(), Error> {
     if text.chars().count() > most {
-        return Err(Error::invalid(field, format!("must be at most {most} characters")));
+        return Err(Error::invalid(
+            field,
+            format!("must be at most {most} characters"),
+        ));
     }
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    if text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+    {
         return Err(Error::invalid(field, "must not hold control characters"));
     }
     Ok(())
@@ -62,7 +68,11 @@ fn limits(limits: &[RateLimit]) -> Result<(), Error> {
         return Err(Error::invalid("limits", fault));
     }
     for (at, limit) in limits.iter().enumerate() {
-        if limits.iter().take(at).any(|other| other.name() == limit.name()) {
+        if limits
+            .iter()
+            .take(at)
+            .any(|other| other.name() == limit.name())
+        {
             return Err(Error::invalid(
                 "limits",
                 format!("two limits have the name {:?}", limit.name()),
@@ -73,7 +83,10 @@ fn limits(limits: &[RateLimit]) -> Result<(), Error> {
 }
 
 fn metadata(metadata: &Metadata) -> Result<(), Error> {
-    let size: usize = metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let size: usize = metadata
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
     if size > METADATA {
         return Err(Error::invalid("metadata", "must be at most 16 KiB in all"));
     }

@@ -4,7 +4,10 @@ use crate::clock::Timestamp;
 use crate::rejection::{Rejection, RejectionKind};
 
 /// Judged by the clock at each use, so that expiry needs nobody to notice it.
-pub(crate) fn check_lifetime(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Rejection> {
+pub(crate) fn check_lifetime(
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), Rejection> {
     match expires_at {
         Some(end) if now >= end => Err(Rejection::new(RejectionKind::Expired)),
         _ => Ok(()),

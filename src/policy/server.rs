@@ -5,7 +5,10 @@ use crate::rejection::{Rejection, RejectionKind};
 
 /// A layer that was given no name is open only to keys for all servers: a key for some servers
 /// cannot be told to be for this one.
-pub(crate) fn check_server(granted: &Servers, server: Option<&ServerName>) -> Result<(), Rejection> {
+pub(crate) fn check_server(
+    granted: &Servers,
+    server: Option<&ServerName>,
+) -> Result<(), Rejection> {
     let opens = match server {
         Some(server) => granted.contains(server),
         None => *granted == Servers::All,

@@ -114,7 +114,10 @@ forward_to_inner!(Box<T>, std::sync::Arc<T>);
 
 /// One line of the change log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "stores outside the crate build it")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside the crate build it"
+)]
 pub struct Change {
     /// The revision of the write.
     pub revision: Revision,
@@ -168,10 +171,19 @@ impl KeyFilter {
             None => self.include_revoked || status != "revoked",
         };
         status_fits
-            && self.owner.as_ref().is_none_or(|owner| record.owner.as_ref() == Some(owner))
-            && self.server.as_ref().is_none_or(|server| record.servers.contains(server))
+            && self
+                .owner
+                .as_ref()
+                .is_none_or(|owner| record.owner.as_ref() == Some(owner))
+            && self
+                .server
+                .as_ref()
+                .is_none_or(|server| record.servers.contains(server))
             && self.name_contains.as_ref().is_none_or(|part| {
-                record.name.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
+                record
+                    .name
+                    .to_ascii_lowercase()
+                    .contains(&part.to_ascii_lowercase())
             })
             && self
                 .expires_before
@@ -181,7 +193,10 @@ impl KeyFilter {
 
 /// Which page of a list to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a page is where it starts and how long it is")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a page is where it starts and how long it is"
+)]
 pub struct PageRequest {
     /// Start after this key; from the beginning if nothing.
     pub after: Option<KeyId>,
@@ -218,7 +233,10 @@ impl Default for PageRequest {
 
 /// One page of a list.
 #[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "stores outside the crate build it")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside the crate build it"
+)]
 pub struct Page {
     /// The keys, ordered by id.
     pub records: Vec<KeyRecord>,
@@ -228,5 +246,8 @@ pub struct Page {
 
 /// The handles of a record, as the index of a store needs them.
 pub(crate) fn handles(record: &KeyRecord) -> impl Iterator<Item = &Handle> {
-    record.credentials.iter().map(|credential| &credential.handle)
+    record
+        .credentials
+        .iter()
+        .map(|credential| &credential.handle)
 }

@@ -60,8 +60,12 @@ pub(crate) struct ProofCache {
 impl ProofCache {
     pub(super) fn new(capacity: u64, clock: Arc<dyn Clock>) -> Self {
         Self {
-            proofs: Cache::builder().max_capacity(capacity).build_with_hasher(BuildHasherDefault::default()),
-            failures: Cache::builder().max_capacity(FAILURES).build_with_hasher(BuildHasherDefault::default()),
+            proofs: Cache::builder()
+                .max_capacity(capacity)
+                .build_with_hasher(BuildHasherDefault::default()),
+            failures: Cache::builder()
+                .max_capacity(FAILURES)
+                .build_with_hasher(BuildHasherDefault::default()),
             clock,
         }
     }
@@ -91,7 +95,8 @@ impl ProofCache {
         };
         let lasts = u64::try_from(FAILURE_LASTS.as_nanos()).unwrap_or(u64::MAX);
         let until = self.clock.now().ticks.saturating_add(lasts);
-        self.failures.insert(fingerprint.as_u128(), (failure, until));
+        self.failures
+            .insert(fingerprint.as_u128(), (failure, until));
     }
 }
 

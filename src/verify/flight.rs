@@ -74,7 +74,9 @@ impl<T> Drop for Entry<T> {
     }
 }
 
-fn lock<T>(flights: &Mutex<HashMap<u128, Landing<T>>>) -> MutexGuard<'_, HashMap<u128, Landing<T>>> {
+fn lock<T>(
+    flights: &Mutex<HashMap<u128, Landing<T>>>,
+) -> MutexGuard<'_, HashMap<u128, Landing<T>>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

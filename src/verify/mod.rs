@@ -20,10 +20,10 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-pub use self::pepper::Pepper;
 pub(crate) use self::cache::{Proof, ProofCache, Recall};
 pub(crate) use self::fingerprint::{Fingerprint, Fingerprinter};
 use self::flight::Flights;
+pub use self::pepper::Pepper;
 pub(crate) use self::pepper::Peppers;
 pub(crate) use self::pool::HashPool;
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
@@ -85,7 +85,11 @@ impl Verifier {
                 store,
                 live,
                 cache: ProofCache::new(settings.cached_keys, settings.clock),
-                pool: HashPool::new(settings.hash_permits, settings.hash_queue, settings.deadline),
+                pool: HashPool::new(
+                    settings.hash_permits,
+                    settings.hash_queue,
+                    settings.deadline,
+                ),
                 peppers: settings.peppers,
                 argon2: settings.argon2,
                 lookups: tokio::sync::Semaphore::new(settings.lookups),
@@ -177,7 +181,8 @@ impl Work {
             }
             if let Ok(live) = self.live.adopt(&record, read_at) {
                 let proof = Proof::new(live, credential.into());
-                self.add_verifier(record, &presented.handle, &presented.text).await;
+                self.add_verifier(record, &presented.handle, &presented.text)
+                    .await;
                 return Outcome::Proven(proof);
             }
         }
@@ -226,7 +231,9 @@ impl Work {
         else {
             return;
         };
-        let Some(verifier) = self.peppers.missing_verifier(credential.verifier.as_ref(), text)
+        let Some(verifier) = self
+            .peppers
+            .missing_verifier(credential.verifier.as_ref(), text)
         else {
             return;
         };

@@ -45,7 +45,10 @@ impl Pepper {
             return Err(Error::invalid("pepper", "its name must be 1 to 64 bytes"));
         }
         if secret.len() < 32 {
-            return Err(Error::invalid("pepper", "its secret must be at least 32 bytes"));
+            return Err(Error::invalid(
+                "pepper",
+                "its secret must be at least 32 bytes",
+            ));
         }
         Ok(Self {
             id,

@@ -156,7 +156,10 @@ mod tests {
             }));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
-        callers.iter().step_by(2).for_each(tokio::task::JoinHandle::abort);
+        callers
+            .iter()
+            .step_by(2)
+            .for_each(tokio::task::JoinHandle::abort);
         for caller in callers {
             let _ = caller.await;
         }
@@ -172,15 +175,22 @@ mod tests {
         let running = {
             let pool = Arc::clone(&pool);
             tokio::spawn(async move {
-                pool.run(|_| std::thread::sleep(Duration::from_millis(100))).await
+                pool.run(|_| std::thread::sleep(Duration::from_millis(100)))
+                    .await
             })
         };
         tokio::time::sleep(Duration::from_millis(10)).await;
         let waiting = pool.run(|_| ());
         let (waited, refused) = tokio::join!(waiting, pool.run(|_| ()));
-        assert_eq!((waited, refused), (Err(PoolError::Busy), Err(PoolError::Busy)));
+        assert_eq!(
+            (waited, refused),
+            (Err(PoolError::Busy), Err(PoolError::Busy))
+        );
         running.await.unwrap().unwrap();
-        assert_eq!(pool.run(|_| panic!("planned")).await, Err(PoolError::Failed));
+        assert_eq!(
+            pool.run(|_| panic!("planned")).await,
+            Err(PoolError::Failed)
+        );
         assert_eq!(pool.run(|_| 1).await, Ok(1));
     }
 
@@ -197,7 +207,9 @@ mod tests {
         let first = pool.run(fill).await.unwrap();
         let (second, clean) = pool
             .run(|memory| {
-                let clean = memory.iter().all(|b| b.as_ref().iter().all(|&word| word == 0));
+                let clean = memory
+                    .iter()
+                    .all(|b| b.as_ref().iter().all(|&word| word == 0));
                 (memory.as_ptr() as usize, clean)
             })
             .await

@@ -51,8 +51,7 @@ impl Argon2Params {
             passes,
             lanes,
         };
-        let bounded =
-            memory_kib <= MAX_MEMORY_KIB && passes <= MAX_PASSES && lanes <= MAX_LANES;
+        let bounded = memory_kib <= MAX_MEMORY_KIB && passes <= MAX_PASSES && lanes <= MAX_LANES;
         if bounded && params.to_argon2().is_some() {
             Ok(params)
         } else {
@@ -176,7 +175,10 @@ fn argon2id(
 
 #[cold]
 fn unusable() -> Error {
-    Error::new(ErrorKind::Corrupt, "the stored hash of a key cannot be used")
+    Error::new(
+        ErrorKind::Corrupt,
+        "the stored hash of a key cannot be used",
+    )
 }
 
 #[cfg(test)]
@@ -201,7 +203,12 @@ mod tests {
     fn a_larger_buffer_left_by_another_hash_changes_nothing() {
         let mut memory = vec![Block::default(); 512];
         let phc = hash_new(b"text", light(), &mut memory).unwrap();
-        assert!(StoredHash::parse(&phc).unwrap().verify(b"text", &mut Memory::new()).unwrap());
+        assert!(
+            StoredHash::parse(&phc)
+                .unwrap()
+                .verify(b"text", &mut Memory::new())
+                .unwrap()
+        );
     }
 
     #[test]

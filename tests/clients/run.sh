@@ -140,13 +140,14 @@ run_client() { # NAME COMMAND…
     fi
 }
 
-# No eight characters in a row of the secret part may reach what the server writes.
+# No eight characters in a row of the secret part may reach what the server writes, other than in
+# the two lines that are there to show the key.
 check_output() {
     local secret=${key: -30:24} at
     for ((at = 0; at <= 16; at++)); do
         printf '%s\n' "${secret:at:8}"
     done >"$work/parts"
-    if grep -v '^key ' "$work/server.out" | cat - "$work/server.err" | grep -qFf "$work/parts"; then
+    if grep -vE '^(key|curl) ' "$work/server.out" | cat - "$work/server.err" | grep -qFf "$work/parts"; then
         echo "FAILED server output: it holds a part of the key's secret"
         failed=$((failed + 1))
     else

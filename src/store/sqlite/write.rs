@@ -30,7 +30,8 @@ impl<'a> Write<'a> {
             .map_err(|late| {
                 Error::new(ErrorKind::Unavailable, "too many writes are waiting").with_source(late)
             })?;
-        // A plain BEGIN would become a write later, and then fail rather than wait.
+        // Waits for other processes here. A transaction that only reads at first cannot wait later:
+        // what it has read may be out of date by then, so SQLite lets it fail.
         let mut transaction = store
             .pool
             .begin_with("BEGIN IMMEDIATE")
@@ -77,7 +78,11 @@ impl<'a> Write<'a> {
         }
     }
 
-    pub(super) async fn update(&mut self, record: &KeyRecord, expected: Revision) -> Result<(), Error> {
+    pub(super) async fn update(
+        &mut self,
+        record: &KeyRecord,
+        expected: Revision,
+    ) -> Result<(), Error> {
         let columns = Columns::of(record);
         self.expect(&columns.id, expected).await?;
         query(

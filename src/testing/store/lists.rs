@@ -78,9 +78,7 @@ pub fn random_filter(dice: &mut Dice) -> KeyFilter {
     const OWNERS: [&str; 4] = ["ada", "Ada", "bob%", "nobody"];
     const SERVERS: [&str; 3] = ["files", "mail", "billing"];
     const STATUS: [&str; 4] = ["active", "disabled", "revoked", "gone"];
-    const PARTS: [&str; 8] = [
-        "BACK", "back", "%", "_", "", "ß", "i\u{307}", "SS",
-    ];
+    const PARTS: [&str; 8] = ["BACK", "back", "%", "_", "", "ß", "i\u{307}", "SS"];
 
     let owner = maybe(dice, &OWNERS).map(|owner| owner.parse().expect("a valid owner"));
     let server = maybe(dice, &SERVERS).map(|server| server.parse().expect("a valid name"));

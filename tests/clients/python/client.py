@@ -236,7 +236,7 @@ async def client_denial(report, mode, url, key, carrier, what, code, raw):
 async def main(url, key):
     # `auto` asks for the stateless protocol first; `legacy` is the only one 1.x knows.
     modes = ("auto", "legacy") if V2 else ("legacy",)
-    wrong, malformed = with_other_secret(key), "not-a-key"
+    wrong, malformed = with_other_secret(key), "mcp_sk_not-a-key"
     passed = failed = 0
     for mode in modes:
         name = f"python-mcp-{SDK}-{mode}" if V2 else f"python-mcp-{SDK}"

@@ -188,7 +188,7 @@ export async function run(modes) {
         process.exit(2);
     }
     const wrong = withOtherSecret(key);
-    const malformed = 'not-a-key';
+    const malformed = 'mcp_sk_not-a-key';
     // The last resort against a hang that no timeout above can end.
     setTimeout(() => {
         console.log('FAILED: still running after 180 s');

@@ -1,0 +1,18 @@
+//! Where a key is presented.
+
+use serde::Serialize;
+
+/// Where in a request a key was presented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Carrier {
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// A header of its own, such as `X-API-Key`.
+    Header,
+    /// A segment of the path.
+    Path,
+    /// A place of the integrator's choosing.
+    Other,
+}
