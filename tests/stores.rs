@@ -11,6 +11,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use mcp_api_keys::key::{KeyRecord, KeyStatus, Revision};
 use mcp_api_keys::store::{
@@ -24,6 +25,7 @@ use mcp_api_keys::{Error, ErrorKind};
 use proptest::prelude::*;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use tempfile::TempDir;
+use tokio::sync::Barrier;
 
 // === the suite ===
 
@@ -223,24 +225,26 @@ async fn a_program_keeps_its_own_tables_and_migrations() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_may_open_a_new_file_at_once() {
-    for _ in 0..10 {
-        let files = Files::new();
+    const MANY: u64 = 8;
+
+    let files = Files::new();
+    for _ in 0..25 {
         let path = files.next();
-        let opening: Vec<_> = (0..6)
-            .map(|number| {
-                let path = path.clone();
-                tokio::spawn(async move {
-                    let store = sqlite_in_a_file(path).await;
-                    store.insert(&record(number)).await.unwrap();
-                    store.close().await.unwrap();
-                })
+        let start = Arc::new(Barrier::new(8));
+        let open = |number| {
+            let (path, start) = (path.clone(), start.clone());
+            tokio::spawn(async move {
+                start.wait().await;
+                let store = sqlite_in_a_file(path).await;
+                store.insert(&record(number)).await.unwrap();
+                store.close().await.unwrap();
             })
-            .collect();
-        for opened in opening {
+        };
+        for opened in (0..MANY).map(open).collect::<Vec<_>>() {
             opened.await.unwrap();
         }
-        let store = sqlite_in_a_file(path.clone()).await;
-        assert_eq!(store.revision().await.unwrap(), Revision::new(6));
+        let store = sqlite_in_a_file(path).await;
+        assert_eq!(store.revision().await.unwrap(), Revision::new(MANY));
         store.close().await.unwrap();
     }
 }
@@ -262,7 +266,7 @@ async fn a_reader_of_an_old_file_delays_its_switch_to_wal() {
         .unwrap();
 
     let opening = tokio::spawn(sqlite_in_a_file(path));
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!opening.is_finished());
     drop(reading);
     opening.await.unwrap().insert(&record(1)).await.unwrap();
@@ -339,7 +343,7 @@ async fn a_lock_that_does_not_end_is_unavailable_for_writers_only() {
     let path = files.next();
     let store = sqlite_in_a_file(path.clone()).await;
     store.insert(&record(1)).await.unwrap();
-    let impatient = durable(&path).busy_timeout(std::time::Duration::from_millis(20));
+    let impatient = durable(&path).busy_timeout(Duration::from_millis(20));
     let blocked = SqliteStore::with_pool(SqlitePool::connect_with(impatient).await.unwrap());
     let blocked = blocked.await.unwrap();
 

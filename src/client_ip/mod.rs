@@ -55,6 +55,10 @@ pub use resolve::{ClientIp, ClientIpSource};
 /// assert_eq!(peer, Some([203, 0, 113, 7].into()));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "integrators make it from the address they have"
+)]
 pub struct PeerAddr(pub SocketAddr);
 
 impl PeerAddr {

@@ -175,6 +175,7 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
 
 /// A template without exactly one `{key}` segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidPathTemplate;
 
 impl fmt::Display for InvalidPathTemplate {

@@ -23,8 +23,6 @@ use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use http::request::Parts;
 use http::{Extensions, StatusCode, Uri};
 
-use tower_layer::Layer;
-
 use crate::context::KeyContext;
 use crate::layer::ApiKeyLayer;
 
@@ -48,7 +46,7 @@ use crate::layer::ApiKeyLayer;
 /// ```
 pub fn around(layer: ApiKeyLayer, router: Router) -> Router {
     // A router without routes hands every request on as it came.
-    Router::new().fallback_service(layer.layer(router))
+    Router::new().fallback_service(layer.around(router))
 }
 
 impl<S: Sync> FromRequestParts<S> for KeyContext {

@@ -18,9 +18,9 @@ pub(crate) fn peers() -> Vec<fn(&Extensions) -> Option<SocketAddr>> {
     vec![
         |extensions| extensions.get::<PeerAddr>().map(|peer| peer.0),
         #[cfg(feature = "axum")]
-        axum::peer,
+        self::axum::peer,
         #[cfg(feature = "tonic")]
-        tonic::peer,
+        self::tonic::peer,
     ]
 }
 
@@ -28,6 +28,6 @@ pub(crate) fn peers() -> Vec<fn(&Extensions) -> Option<SocketAddr>> {
 pub(crate) fn uri_copies() -> Vec<fn(&mut Extensions) -> Option<&mut Uri>> {
     vec![
         #[cfg(feature = "axum")]
-        axum::original_uri,
+        self::axum::original_uri,
     ]
 }

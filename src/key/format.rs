@@ -122,10 +122,11 @@ impl KeyFormat {
     pub fn generate(&self, owner: Option<&OwnerId>) -> Result<ApiKey, FormatError> {
         let random = Zeroizing::new(base62::random::<{ HANDLE + BODY }>());
         let (handle, rest) = random.split_at(HANDLE);
-        let secret = match self.family {
-            Family::Segmented => rest,
-            Family::Checksummed | Family::Plain => &rest[..BODY - HANDLE],
+        let length = match self.family {
+            Family::Segmented => BODY,
+            Family::Checksummed | Family::Plain => BODY - HANDLE,
         };
+        let secret = rest.iter().copied().take(length);
         // Enough for the longest key, so that growing never leaves a copy behind.
         let mut text = String::with_capacity(self.prefix.len() + OWNER_MAX + HANDLE + BODY + 8);
         text.push_str(&self.prefix);
@@ -138,7 +139,7 @@ impl KeyFormat {
         if self.family == Family::Segmented {
             text.push('-');
         }
-        text.extend(secret.iter().copied().map(char::from));
+        text.extend(secret.map(char::from));
         if self.family == Family::Checksummed {
             text.extend(checksum(text.as_bytes()).map(char::from));
         }
@@ -327,6 +328,7 @@ impl std::error::Error for FormatError {}
 
 /// A text that is no key of an accepted format. It does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParseKeyError;
 
 impl fmt::Display for ParseKeyError {

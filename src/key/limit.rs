@@ -220,6 +220,7 @@ impl LimitStatus {
 
 /// A text that is no rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParseRateLimitError;
 
 impl fmt::Display for ParseRateLimitError {

@@ -6,6 +6,7 @@
 //! announced by its length is read and thrown away first. A large or unannounced one is not
 //! touched, and none is waited for longer than a moment.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -69,7 +70,7 @@ impl<B: Body> Drain<B> {
             this.patience.set(Some(tokio::time::sleep(LONGEST)));
         }
         match this.patience.as_pin_mut() {
-            Some(patience) => std::future::Future::poll(patience, cx),
+            Some(patience) => patience.poll(cx),
             None => Poll::Ready(()),
         }
     }

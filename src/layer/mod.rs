@@ -36,7 +36,7 @@ use std::sync::Arc;
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
 pub use self::respond::{Respond, StandardResponder};
-pub use self::scope::{RequireScopeLayer, RequireScopeService};
+pub use self::scope::{RequireScopeFuture, RequireScopeLayer, RequireScopeService};
 pub use self::service::ApiKeyService;
 use crate::extract::{ExtractKey, InvalidPathTemplate, KeyHeader, PathKey};
 use crate::gate::Gate;
@@ -174,6 +174,11 @@ impl ApiKeyLayer {
     /// The gate behind the layer, for use without tower.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// The service `inner` behind this layer: what `Layer::layer` does, for rooms without tower.
+    pub(crate) fn around<S>(self, inner: S) -> ApiKeyService<S> {
+        ApiKeyService::new(inner, self)
     }
 
     fn with_gate(mut self, change: impl FnOnce(Gate) -> Gate) -> Self {

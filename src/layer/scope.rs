@@ -103,32 +103,37 @@ where
                 .check(key.scopes())
                 .map_err(|rejection| rejection.of_key(key.key_id())),
         };
-        match decision {
-            Ok(()) => RequireScopeFuture::Inner {
+        let state = match decision {
+            Ok(()) => State::Inner {
                 future: self.inner.call(request),
             },
             Err(rejection) => {
                 let (head, _) = request.into_parts();
                 let mut response = self.layer.responder.respond(&rejection, &head);
                 response.extensions_mut().insert(rejection);
-                RequireScopeFuture::Refused {
+                State::Refused {
                     response: Some(response),
                 }
             }
-        }
+        };
+        RequireScopeFuture { state }
     }
 }
 
 pin_project! {
     /// The future returned by [`RequireScopeService`].
-    #[project = RequireScopeProjection]
     #[derive(Debug)]
-    #[expect(missing_docs, reason = "the variants are of no use outside")]
-    #[expect(clippy::exhaustive_enums, reason = "the variants are of no use outside")]
-    pub enum RequireScopeFuture<F> {
-        #[doc(hidden)]
+    pub struct RequireScopeFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    #[derive(Debug)]
+    enum State<F> {
         Inner { #[pin] future: F },
-        #[doc(hidden)]
         Refused { response: Option<Response<Bytes>> },
     }
 }
@@ -140,12 +145,13 @@ where
     type Output = Result<Response<ResponseBody<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            RequireScopeProjection::Inner { future } => future
+        match self.project().state.project() {
+            StateProjection::Inner { future } => future
                 .poll(cx)
                 .map_ok(|response| response.map(ResponseBody::inner)),
-            RequireScopeProjection::Refused { response } => match response.take() {
+            StateProjection::Refused { response } => match response.take() {
                 Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
+                // Polled again after it was ready, which the contract of futures forbids.
                 None => Poll::Pending,
             },
         }

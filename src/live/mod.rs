@@ -133,11 +133,6 @@ impl Live {
             .sweep(|live| !live.state().limits.is_idle(ticks));
     }
 
-    /// How many keys are live.
-    pub(crate) fn len(&self) -> usize {
-        self.registry.len()
-    }
-
     fn mark_fresh(&self, asked_at: u64) {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         // Two polls and their time-outs must fit, or the node would turn keys away between polls.

@@ -113,18 +113,6 @@ impl<T> Registry<T> {
         }
     }
 
-    /// How many keys are live.
-    pub(crate) fn len(&self) -> usize {
-        let count = |shard: &Mutex<Shard<T>>| {
-            shard
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .keys
-                .len()
-        };
-        self.shards.iter().map(count).sum()
-    }
-
     #[expect(
         clippy::indexing_slicing,
         reason = "the remainder is below the length, which is at least one"

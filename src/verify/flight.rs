@@ -90,23 +90,28 @@ mod tests {
 
     #[tokio::test]
     async fn many_callers_share_one_piece_of_work_and_half_may_leave() {
-        let flights = Flights::<u32>::default();
+        let flights = Arc::new(Flights::<u32>::default());
         let fingerprint = Fingerprinter::random().of(b"text");
         let runs = Arc::new(AtomicU32::new(0));
-        let mut staying = Vec::new();
-        for caller in 0..100 {
-            let runs = Arc::clone(&runs);
-            let joined = flights.join(fingerprint, || async move {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                runs.fetch_add(1, Ordering::SeqCst) + 7
-            });
-            // The first caller, who started the work, leaves as well.
-            if caller % 2 == 1 {
-                staying.push(joined);
-            }
+        let mut callers = Vec::new();
+        for _ in 0..100 {
+            let (flights, runs) = (Arc::clone(&flights), Arc::clone(&runs));
+            callers.push(tokio::spawn(async move {
+                let work = || async move {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    runs.fetch_add(1, Ordering::SeqCst) + 7
+                };
+                flights.join(fingerprint, work).await
+            }));
         }
-        for joined in staying {
-            assert_eq!(joined.await, Some(7));
+        tokio::task::yield_now().await;
+        // Every other caller leaves, among them the first, who started the work.
+        callers
+            .iter()
+            .step_by(2)
+            .for_each(tokio::task::JoinHandle::abort);
+        for caller in callers.into_iter().skip(1).step_by(2) {
+            assert_eq!(caller.await.unwrap(), Some(7));
         }
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         tokio::task::yield_now().await;
@@ -117,9 +122,11 @@ mod tests {
     async fn a_panic_answers_everybody_and_the_next_caller_starts_afresh() {
         let flights = Flights::<u32>::default();
         let fingerprint = Fingerprinter::random().of(b"text");
-        let first = flights.join(fingerprint, || async { panic!("planned") });
-        let second = flights.join(fingerprint, || async { 1 });
-        assert_eq!((first.await, second.await), (None, None));
+        let (first, second) = tokio::join!(
+            flights.join(fingerprint, || async { panic!("planned") }),
+            flights.join(fingerprint, || async { 1 }),
+        );
+        assert_eq!((first, second), (None, None));
         tokio::task::yield_now().await;
         assert_eq!(flights.join(fingerprint, || async { 2 }).await, Some(2));
     }

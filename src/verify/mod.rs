@@ -28,7 +28,7 @@ pub(crate) use self::pepper::Peppers;
 pub(crate) use self::pool::HashPool;
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
 use crate::error::Error;
-use crate::key::{ApiKey, Credential, CredentialId, Handle, KeyRecord, ParsedKey, Tag};
+use crate::key::{ApiKey, Credential, CredentialId, Handle, KeyRecord, ParsedKey};
 use crate::live::Live;
 use crate::store::KeyStore;
 
@@ -295,9 +295,4 @@ fn credential_of<'r>(record: &'r KeyRecord, handle: &str) -> Option<&'r Credenti
 fn unavailable(error: &Error) -> Outcome {
     tracing::warn!(%error, kind = ?error.kind(), "a key could not be verified");
     Outcome::Unavailable
-}
-
-/// The tag of a key text, for stores and tools that write credentials themselves.
-pub(crate) fn tag_of(text: &[u8]) -> Tag {
-    scheme::tag(text)
 }

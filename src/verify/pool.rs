@@ -60,9 +60,8 @@ impl HashPool {
             .try_acquire_owned()
             .map_err(|_| PoolError::Busy)?;
         let permit = Arc::clone(&self.running).acquire_owned();
-        let permit = match tokio::time::timeout(self.deadline, permit).await {
-            Ok(Ok(permit)) => permit,
-            _ => return Err(PoolError::Busy),
+        let Ok(Ok(permit)) = tokio::time::timeout(self.deadline, permit).await else {
+            return Err(PoolError::Busy);
         };
         let mut lease = Lease {
             memory: self.buffers.take(),

@@ -76,6 +76,7 @@ impl Default for Argon2Params {
 
 /// Parameters beyond what Argon2 or this crate allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidArgon2Params;
 
 impl fmt::Display for InvalidArgon2Params {

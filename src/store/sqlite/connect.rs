@@ -93,8 +93,8 @@ fn create_private(path: &Path) -> Result<(), Error> {
 
 /// Switches to WAL mode, which then is the file's for good.
 ///
-/// SQLite does not wait for the lock that the first switch needs: somebody else who opens the same
-/// new file at the same time makes it fail at once.
+/// Of two that switch a new file at the same time, SQLite lets one fail at once instead of waiting,
+/// since each holds what the other needs.
 async fn switch_to_wal(pool: &SqlitePool) -> Result<(), Error> {
     const PAUSE: Duration = Duration::from_millis(20);
 

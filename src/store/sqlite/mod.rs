@@ -74,9 +74,10 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if `url` is no such address or its folder does not
-    /// exist, [`Corrupt`](crate::ErrorKind::Corrupt) if the file is no database or a newer version of this
-    /// crate has written it, [`Unavailable`](crate::ErrorKind::Unavailable) if it cannot be opened.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if `url` is no such address or its folder
+    /// does not exist, [`Corrupt`](crate::ErrorKind::Corrupt) if the file is no database or a newer
+    /// version of this crate has written it, [`Unavailable`](crate::ErrorKind::Unavailable) if it
+    /// cannot be opened.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         Ok(Self::new(connect::open(url).await?))
     }
@@ -105,8 +106,9 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the pool's connections would let a power cut
-    /// undo a write: use WAL mode and `synchronous=FULL`. Otherwise as [`connect`](Self::connect).
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the pool's connections would let a power
+    /// cut undo a write: use WAL mode and `synchronous=FULL`. Otherwise as
+    /// [`connect`](Self::connect).
     pub async fn with_pool(pool: SqlitePool) -> Result<Self, Error> {
         connect::check_durability(&pool).await?;
         connect::migrate(&pool).await?;
@@ -131,8 +133,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the log could not be moved. Nothing is lost then:
-    /// it is read when the file is opened again. The pool is closed in any case.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the log could not be moved. Nothing is lost
+    /// then: it is read when the file is opened again. The pool is closed in any case.
     pub async fn close(&self) -> Result<(), Error> {
         if self.pool.is_closed() {
             return Ok(());

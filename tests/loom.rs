@@ -1,0 +1,175 @@
+//! The protocol between a verification under way and a change of its key, checked over every
+//! interleaving: the registry's own source, built on a model checker's primitives.
+//!
+//! `src/live/registry.rs` is compiled here a second time, with `loom` in the place of `std`.
+
+#![allow(
+    dead_code,
+    reason = "the models use only the half of the registry that has to be right"
+)]
+
+use std::sync::Arc;
+
+use loom::thread;
+
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+}
+
+#[path = "../src/live/registry.rs"]
+mod registry;
+
+use loom::sync::Mutex;
+use loom::sync::atomic::{AtomicU64, Ordering};
+use registry::{Generation, Registry};
+
+const KEY: u128 = 7;
+
+/// A store with one row, of which only the revision matters, and the node's live keys.
+struct Node {
+    row: Mutex<u64>,
+    registry: Registry<AtomicU64>,
+}
+
+impl Node {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            row: Mutex::new(1),
+            registry: Registry::new(1),
+        })
+    }
+
+    fn read(&self) -> u64 {
+        *self.row.lock().unwrap()
+    }
+
+    /// A verification: capture, read, (hash,) adopt; once more if the row was stale.
+    fn verify(&self) -> Arc<AtomicU64> {
+        loop {
+            let read_at = self.registry.capture();
+            let revision = self.read();
+            if let Some(live) = self.adopt(revision, read_at) {
+                return live;
+            }
+        }
+    }
+
+    fn adopt(&self, revision: u64, read_at: Generation) -> Option<Arc<AtomicU64>> {
+        let make = || AtomicU64::new(revision);
+        self.registry
+            .adopt(KEY, read_at, make, |live| offer(live, revision))
+            .ok()
+    }
+
+    /// A change: commit, then announce.
+    fn change(&self) -> u64 {
+        let revision = {
+            let mut row = self.row.lock().unwrap();
+            *row += 1;
+            *row
+        };
+        self.registry.change(KEY, |live| offer(live, revision));
+        revision
+    }
+
+    fn live(&self) -> Option<u64> {
+        let mut found = None;
+        self.registry
+            .change(KEY, |live| found = Some(live.load(Ordering::SeqCst)));
+        found
+    }
+}
+
+/// As a live key does: the newer revision stays.
+fn offer(live: &AtomicU64, revision: u64) {
+    if revision > live.load(Ordering::SeqCst) {
+        live.store(revision, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn once_a_change_has_returned_no_verification_leaves_an_older_state() {
+    loom::model(|| {
+        let node = Node::new();
+        let verifying = {
+            let node = Arc::clone(&node);
+            thread::spawn(move || node.verify())
+        };
+        let revision = node.change();
+        // The change has returned: whatever is live now, or becomes live later, is no older.
+        assert!(node.live().is_none_or(|live| live >= revision));
+        let live = verifying.join().unwrap();
+        assert_eq!(live.load(Ordering::SeqCst), revision);
+    });
+}
+
+#[test]
+fn two_verifications_and_a_change_agree_on_one_live_key() {
+    loom::model(|| {
+        let node = Node::new();
+        let verifying = [(); 2].map(|()| {
+            let node = Arc::clone(&node);
+            thread::spawn(move || node.verify())
+        });
+        let revision = node.change();
+        let [one, other] = verifying.map(|thread| thread.join().unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!(one.load(Ordering::SeqCst), revision);
+    });
+}
+
+#[test]
+fn changes_announced_out_of_order_leave_the_newest() {
+    loom::model(|| {
+        let node = Node::new();
+        let live = node.verify();
+        let changing = {
+            let node = Arc::clone(&node);
+            thread::spawn(move || node.change())
+        };
+        node.change();
+        changing.join().unwrap();
+        assert_eq!(live.load(Ordering::SeqCst), 3);
+    });
+}
+
+#[test]
+fn forgetting_an_unused_key_never_forgets_a_change() {
+    loom::model(|| {
+        let node = Node::new();
+        drop(node.verify());
+        let sweeping = {
+            let node = Arc::clone(&node);
+            thread::spawn(move || {
+                node.registry.sweep(|_| false);
+                node.verify()
+            })
+        };
+        let revision = node.change();
+        let live = sweeping.join().unwrap();
+        assert_eq!(live.load(Ordering::SeqCst), revision);
+    });
+}
+
+/// The model can fail: capturing after the row was read is the mistake that plain cache
+/// invalidation makes, and loom finds the interleaving that restores the old state.
+#[test]
+#[should_panic(expected = "restored")]
+fn capturing_after_the_read_restores_a_revoked_key() {
+    loom::model(|| {
+        let node = Node::new();
+        let verifying = {
+            let node = Arc::clone(&node);
+            thread::spawn(move || {
+                let revision = node.read();
+                let read_at = node.registry.capture();
+                node.adopt(revision, read_at)
+            })
+        };
+        let revision = node.change();
+        if let Some(live) = verifying.join().unwrap() {
+            assert!(live.load(Ordering::SeqCst) == revision, "restored");
+        }
+    });
+}
