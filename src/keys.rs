@@ -15,7 +15,7 @@ use crate::limit::FailureLimiter;
 use crate::live::{Live, Timing};
 use crate::manager::KeyManager;
 use crate::store::KeyStore;
-use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier};
+use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
 
 /// A set of keys in a store, and everything that works on it.
 ///
@@ -54,6 +54,11 @@ impl ApiKeys {
     /// Issues, changes and withdraws these keys.
     pub fn manager(&self) -> &KeyManager {
         &self.manager
+    }
+
+    /// What verifying keys has cost this process so far.
+    pub fn stats(&self) -> VerifyStats {
+        self.shared.verifier.stats()
     }
 
     /// Reads what others changed in the store now instead of at the next poll.

@@ -1,4 +1,121 @@
-//! temp docs
+//! API keys for MCP servers and any tower service: one layer that finds, verifies and limits keys,
+//! and the whole life of keys behind it.
+//!
+//! ```
+//! use axum::{Router, body::Body, routing::get};
+//! use http::Request;
+//! use mcp_api_keys::{ApiKeys, NewKey, store::MemoryStore};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let issued = keys.manager().issue(NewKey::named("ci-bot").server("files")).await?;
+//!
+//! let app = Router::new().route("/", get(|| async { "hello" })).layer(keys.layer().server("files"));
+//!
+//! let bearer = format!("Bearer {}", issued.key().expose_secret());
+//! let request = Request::get("/").header("authorization", &bearer).body(Body::empty())?;
+//! assert_eq!(app.clone().oneshot(request).await?.status(), 200);
+//!
+//! keys.manager().revoke(issued.info().id, None).await?;
+//! let request = Request::get("/").header("authorization", &bearer).body(Body::empty())?;
+//! assert_eq!(app.oneshot(request).await?.status(), 401);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! There is a doorman and there is an office, and they never speak to each other.
+//!
+//! The doorman is the [`Gate`], inside the [`ApiKeyLayer`]. For each request it finds the key, proves
+//! that it is one that was issued, and asks whether it may do this, here, now. It answers with a
+//! [`Permit`] or with a [`Rejection`]. The office is the [`KeyManager`]. It issues keys, changes,
+//! rotates and withdraws them.
+//!
+//! They meet in two places. One is the [record](key::KeyRecord) in the [store](store::KeyStore),
+//! which outlives the process. The other is the live state of the keys in use, which is shared by
+//! both within the process. What the doorman remembers is only ever a *proof*, "this text is the
+//! second secret of that key", and never a verdict. Whether the key may be used is read from its
+//! live state on each request. So a change that the office has made holds for the next request,
+//! however well the key is cached, and a key expires without anybody noticing the time.
+//!
+//! What other processes change in the same store reaches this one through the store's change log,
+//! which is read every two seconds. [`manual::threats`] gives the bounds.
+//!
+//! [`ApiKeys`] wires both together over one store: [`ApiKeys::layer`] for the one,
+//! [`ApiKeys::manager`] for the other. Behind the layer a request holds a [`KeyContext`], which says
+//! who is calling, and no longer holds the key.
+//!
+//! # The house
+//!
+//! Each module is a room and stands on a floor. A room uses rooms on lower floors only, and rooms on
+//! one floor do not know each other; a test reads the source and holds them to it. So the doorman
+//! cannot reach the office, and a store knows nothing of HTTP.
+//!
+//! ```text
+//! 11  testing     the suite for stores, a clock to set, a store that fails on command
+//! 10  keys        ApiKeys: store, cache and limits wired into a layer and a manager
+//!  9  framework   axum, tonic, rmcp: one file each
+//!  8  layer       the only room that knows tower, and where a refusal becomes an answer
+//!  7  gate        the request path, in one visible sequence
+//!     manager     the life of a key: issue, change, rotate, withdraw
+//!  6  verify      is this the secret we issued? fingerprints, proofs, tag, pepper, slow hash
+//!  5  live        the state of the keys in use, and how fresh it is
+//!  4  limit       rate limits of keys, failures of addresses
+//!  3  store       the contract of a store; memory, SQLite
+//!     extract     where in a request a key stands
+//!     policy      what a genuine key may do; pure
+//!     client_ip   the caller's address: the peer, then trusted proxies from the right
+//!  2  context     what a handler may know of its caller
+//!     rejection   why a request is turned away, without a word of HTTP
+//!  1  key         the vocabulary: format, record, scopes, networks, limits
+//!  0  clock       the only reader of time
+//!     error       what can go wrong in a store or in the office
+//! ```
+//!
+//! # Features
+//!
+//! A feature only adds; none changes what the others do. By default there are none, and the layer,
+//! the manager and [`MemoryStore`](store::MemoryStore) are there.
+//!
+//! | feature | adds | pulls in |
+//! |---|---|---|
+//! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
+//! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
+//! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
+//! | `sqlite` | [`SqliteStore`](store::SqliteStore) | sqlx with SQLite, which is compiled in |
+//! | `testing` | [`testing`]: not covered by semantic versioning | nothing more |
+//! | `full` | all of these | |
+//!
+//! A tokio runtime is needed, with its timer: the crate starts a task that follows the change log,
+//! and runs slow hashes on the threads for blocking work.
+//!
+//! # Public dependencies
+//!
+//! Types and traits of these crates are part of this crate's interface; a new major version of one
+//! of them is a breaking change here.
+//!
+//! | crate | where |
+//! |---|---|
+//! | `http` | requests and responses of the layer, [`Gate::admit`], [`extract`], [`policy`], [`Respond`](layer::Respond) |
+//! | `http-body` | the `Body` that the layer's request and [`ResponseBody`](layer::ResponseBody) implement |
+//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody), answers of [`Respond`](layer::Respond) |
+//! | `tower-layer`, `tower-service` | implemented by the layers and their services |
+//! | `serde` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write) |
+//! | `zeroize` | implemented by [`ApiKey`] |
+//! | `async-trait` | how [`KeyStore`](store::KeyStore) is written |
+//! | `sqlx` | the pool of [`SqliteStore`](store::SqliteStore) (feature `sqlite`) |
+//! | `axum` | [`framework::axum`] (feature `axum`) |
+//! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |
+//! | `tonic` | [`framework::tonic`] (feature `tonic`) |
+//!
+//! # The manual
+//!
+//! * [`manual::threats`]: who attacks, what the crate does about it, what is left to you.
+//! * [`manual::defaults`]: every default, its reason, and when to change it.
+//! * [`manual::how_to`]: recipes.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod client_ip;
@@ -30,4 +147,4 @@ pub use self::keys::{ApiKeys, ApiKeysBuilder};
 pub use self::layer::{ApiKeyLayer, RequireScopeLayer};
 pub use self::manager::{IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey};
 pub use self::rejection::{Rejection, RejectionKind, RejectionType};
-pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper};
+pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper, VerifyStats};

@@ -35,8 +35,9 @@ const FLOORS: &[(&str, u32)] = &[
 const KNOWN_IN: &[(&str, &[&str])] = &[
     ("tower_layer", &["layer/"]),
     ("tower_service", &["layer/"]),
-    ("axum", &["framework/axum.rs"]),
-    ("tonic", &["framework/tonic.rs"]),
+    // In `framework/mod.rs` the names are those of its own modules.
+    ("axum", &["framework/axum.rs", "framework/mod.rs"]),
+    ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),
     ("rmcp", &["framework/rmcp.rs"]),
     ("sqlx", &["store/sqlite/"]),
     ("governor", &["limit/"]),

@@ -18,9 +18,9 @@ pub(crate) fn peers() -> Vec<fn(&Extensions) -> Option<SocketAddr>> {
     vec![
         |extensions| extensions.get::<PeerAddr>().map(|peer| peer.0),
         #[cfg(feature = "axum")]
-        self::axum::peer,
+        axum::peer,
         #[cfg(feature = "tonic")]
-        self::tonic::peer,
+        tonic::peer,
     ]
 }
 
@@ -28,6 +28,6 @@ pub(crate) fn peers() -> Vec<fn(&Extensions) -> Option<SocketAddr>> {
 pub(crate) fn uri_copies() -> Vec<fn(&mut Extensions) -> Option<&mut Uri>> {
     vec![
         #[cfg(feature = "axum")]
-        self::axum::original_uri,
+        axum::original_uri,
     ]
 }

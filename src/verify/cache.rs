@@ -82,6 +82,11 @@ impl ProofCache {
         }
     }
 
+    /// How many proofs are held, approximately.
+    pub(super) fn len(&self) -> u64 {
+        self.proofs.entry_count()
+    }
+
     /// Remembers an outcome; that the store or the pool failed is not remembered.
     pub(super) fn remember(&self, fingerprint: Fingerprint, outcome: &Outcome) {
         let failure = match outcome {

@@ -15,6 +15,7 @@ mod pool;
 mod scheme;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use subtle::ConstantTimeEq;
@@ -25,7 +26,7 @@ pub(crate) use self::fingerprint::{Fingerprint, Fingerprinter};
 use self::flight::Flights;
 pub use self::pepper::Pepper;
 pub(crate) use self::pepper::Peppers;
-pub(crate) use self::pool::HashPool;
+use self::pool::{HashPool, Memory};
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
 use crate::error::Error;
 use crate::key::{ApiKey, Credential, CredentialId, Handle, KeyRecord, ParsedKey};
@@ -54,6 +55,29 @@ struct Work {
     argon2: Argon2Params,
     lookups: tokio::sync::Semaphore,
     deadline: Duration,
+    counts: Counts,
+}
+
+/// What cold verifications have cost so far.
+#[derive(Debug, Default)]
+struct Counts {
+    lookups: AtomicU64,
+    slow_hashes: AtomicU64,
+}
+
+/// What verifying keys has cost this process so far.
+///
+/// A key that is remembered costs none of it. For monitoring: in a steady state both numbers
+/// hardly move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyStats {
+    /// Rows that were looked up by handle.
+    pub lookups: u64,
+    /// Slow hashes that were started, those of new keys included.
+    pub slow_hashes: u64,
+    /// Proven keys that are remembered, approximately.
+    pub cached_keys: u64,
 }
 
 /// What verification of one text came to.
@@ -94,6 +118,7 @@ impl Verifier {
                 argon2: settings.argon2,
                 lookups: tokio::sync::Semaphore::new(settings.lookups),
                 deadline: settings.deadline,
+                counts: Counts::default(),
             }),
             flights: Flights::default(),
             fingerprints: Fingerprinter::random(),
@@ -135,6 +160,14 @@ impl Verifier {
         created_at: crate::clock::Timestamp,
     ) -> Result<Credential, Error> {
         self.work.enrol(key, id, parsed, created_at).await
+    }
+
+    pub(crate) fn stats(&self) -> VerifyStats {
+        VerifyStats {
+            lookups: self.work.counts.lookups.load(Ordering::Relaxed),
+            slow_hashes: self.work.counts.slow_hashes.load(Ordering::Relaxed),
+            cached_keys: self.work.cache.len(),
+        }
     }
 
     /// The node's live state.
@@ -193,6 +226,7 @@ impl Work {
     async fn find(&self, handle: &str) -> Result<Option<KeyRecord>, Error> {
         let lookup = async {
             let _permit = self.lookups.acquire().await;
+            self.counts.lookups.fetch_add(1, Ordering::Relaxed);
             self.store.find_by_handle(handle).await
         };
         match tokio::time::timeout(self.deadline, lookup).await {
@@ -213,10 +247,15 @@ impl Work {
         }
         let hash = scheme::StoredHash::parse(&credential.hash)?;
         let text = Zeroizing::new(Box::<[u8]>::from(text));
-        self.pool
-            .run(move |memory| hash.verify(&text, memory))
-            .await
-            .map_err(Error::from)?
+        self.slow(move |memory| hash.verify(&text, memory)).await
+    }
+
+    async fn slow<T: Send + 'static>(
+        &self,
+        hash: impl FnOnce(&mut Memory) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.counts.slow_hashes.fetch_add(1, Ordering::Relaxed);
+        self.pool.run(hash).await.map_err(Error::from)?
     }
 
     /// Gives a credential that was just proven a verifier under the current pepper, so that it
@@ -274,10 +313,8 @@ impl Work {
         let owned = Zeroizing::new(Box::<[u8]>::from(text));
         let params = self.argon2;
         let hash = self
-            .pool
-            .run(move |memory| scheme::hash_new(&owned, params, memory))
-            .await
-            .map_err(Error::from)??;
+            .slow(move |memory| scheme::hash_new(&owned, params, memory))
+            .await?;
         let mut credential = Credential::new(id, handle, prefix, hash, created_at);
         credential.tag = Some(scheme::tag(text));
         credential.verifier = self.peppers.missing_verifier(None, text);

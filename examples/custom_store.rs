@@ -1,0 +1,270 @@
+//! A store of one's own: all keys in one JSON file.
+//!
+//! ```text
+//! cargo run --example custom_store --features testing
+//! ```
+//!
+//! It passes the suite that every store must pass, and then serves keys.
+//!
+//! Each write is a whole new file, renamed over the old one: simple and safe, and good for some
+//! hundreds of keys in one process. Several processes need a store that they can share.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use http::{Request, Response};
+use mcp_api_keys::key::{KeyId, KeyRecord, Revision};
+use mcp_api_keys::store::{Change, ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
+use mcp_api_keys::{ApiKeys, Error, ErrorKind, NewKey};
+use serde::{Deserialize, Serialize};
+use tower::{ServiceBuilder, ServiceExt};
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Keys in a JSON file.
+#[derive(Debug)]
+struct JsonFile(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    /// What the file holds. Readers take it as it is; a writer swaps in another.
+    state: RwLock<Arc<State>>,
+    /// Held by the one writer.
+    writing: Mutex<()>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    revision: Revision,
+    keys: BTreeMap<KeyId, KeyRecord>,
+    /// The changes since the file was opened. Nobody can ask about earlier ones, because nobody
+    /// but this process reads the file.
+    #[serde(skip)]
+    log: Vec<Change>,
+}
+
+impl JsonFile {
+    /// Opens the file, or begins one.
+    fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        let state = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self(Arc::new(Inner {
+            path,
+            state: RwLock::new(Arc::new(state)),
+            writing: Mutex::new(()),
+        })))
+    }
+
+    fn read(&self) -> Arc<State> {
+        self.0.state()
+    }
+
+    /// Makes a change, in the file first. Files block, so it runs on a thread of its own; a caller
+    /// that leaves does not stop it halfway.
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = Arc::clone(&self.0);
+        let writing = tokio::task::spawn_blocking(move || inner.write(change));
+        writing.await.map_err(unavailable)?
+    }
+}
+
+impl Inner {
+    fn state(&self) -> Arc<State> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&state)
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.state();
+        let mut after = State::clone(&before);
+        let answer = change(&mut after)?;
+        if after.revision != before.revision {
+            save(&self.path, &after).map_err(unavailable)?;
+            *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
+        }
+        Ok(answer)
+    }
+}
+
+/// Replaces the file as a whole: after a crash it holds the old state or the new one.
+fn save(path: &Path, state: &State) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    // Readable by its owner only, like every file of tempfile.
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(&serde_json::to_vec(state)?)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    File::open(directory)?.sync_all()
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::new(ErrorKind::Unavailable, "the file cannot be written").with_source(error)
+}
+
+impl State {
+    /// The number of the write that `key` is now part of.
+    fn note(&mut self, key: KeyId) -> Revision {
+        self.revision = self.revision.next();
+        self.log.push(Change {
+            revision: self.revision,
+            key,
+        });
+        self.revision
+    }
+
+    fn put(&mut self, mut record: KeyRecord) -> Result<Revision, Error> {
+        let others = self.keys.values().filter(|other| other.id != record.id);
+        let mut taken = others.flat_map(|other| &other.credentials);
+        if taken.any(|theirs| {
+            record
+                .credentials
+                .iter()
+                .any(|ours| ours.handle == theirs.handle)
+        }) {
+            return Err(conflict("one of the handles belongs to another key"));
+        }
+        record.revision = self.note(record.id);
+        self.keys.insert(record.id, record);
+        Ok(self.revision)
+    }
+}
+
+fn conflict(message: &'static str) -> Error {
+    Error::new(ErrorKind::Conflict, message)
+}
+
+#[async_trait]
+impl KeyStore for JsonFile {
+    async fn insert(&self, record: &KeyRecord) -> Result<Revision, Error> {
+        let record = record.clone();
+        self.write(|state| match state.keys.get(&record.id) {
+            Some(_) => Err(conflict("a key with this id exists already")),
+            None => state.put(record),
+        })
+        .await
+    }
+
+    async fn get(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
+        Ok(self.read().keys.get(&id).cloned())
+    }
+
+    async fn find_by_handle(&self, handle: &str) -> Result<Option<KeyRecord>, Error> {
+        let state = self.read();
+        let mut keys = state.keys.values();
+        let found = keys.find(|key| key.credentials.iter().any(|c| c.handle.as_str() == handle));
+        Ok(found.cloned())
+    }
+
+    async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {
+        let record = record.clone();
+        self.write(move |state| match state.keys.get(&record.id) {
+            None => Err(Error::new(ErrorKind::NotFound, "there is no such key")),
+            Some(stored) if stored.revision != expected => {
+                Err(conflict("the key has changed since it was read"))
+            }
+            Some(_) => state.put(record),
+        })
+        .await
+    }
+
+    async fn delete(&self, id: KeyId) -> Result<bool, Error> {
+        self.write(move |state| {
+            let existed = state.keys.remove(&id).is_some();
+            if existed {
+                state.note(id);
+            }
+            Ok(existed)
+        })
+        .await
+    }
+
+    async fn list(&self, filter: &KeyFilter, page: PageRequest) -> Result<Page, Error> {
+        let state = self.read();
+        let after = |key: &&KeyRecord| page.after.is_none_or(|last| key.id > last);
+        let mut matching = state
+            .keys
+            .values()
+            .filter(after)
+            .filter(|key| filter.matches(key));
+        let size = page.bounded_size();
+        let records: Vec<_> = matching.by_ref().take(size).cloned().collect();
+        let last = records.last().map(|record| record.id);
+        let next = matching.next().and(last);
+        Ok(Page { records, next })
+    }
+
+    async fn revision(&self) -> Result<Revision, Error> {
+        Ok(self.read().revision)
+    }
+
+    async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error> {
+        let state = self.read();
+        let opened_at = state.revision.as_u64() - state.log.len() as u64;
+        if since > state.revision || since.as_u64() < opened_at {
+            return Ok(ChangeLog::OutOfReach(state.revision));
+        }
+        let changes = state.log.iter().filter(|change| change.revision > since);
+        Ok(ChangeLog::Changes(changes.take(limit).copied().collect()))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), AnyError> {
+    let directory = tempfile::tempdir()?;
+
+    // The suite wants an empty store for each of its promises.
+    let mut stores = 0;
+    mcp_api_keys::testing::store::run_all(|| {
+        stores += 1;
+        let store = JsonFile::open(directory.path().join(format!("suite-{stores}.json")));
+        async { store.expect("a new file can be begun") }
+    })
+    .await;
+    println!("the suite passes, on {stores} stores");
+
+    let path = directory.path().join("keys.json");
+    let keys = ApiKeys::builder(JsonFile::open(&path)?).build().await?;
+    let new = NewKey::named("ci-bot").all_servers();
+    let issued = keys.manager().issue(new).await?;
+    let key = issued.key().expose_secret();
+    println!("new key: {}", status(&keys, key).await?);
+    drop(keys);
+
+    let keys = ApiKeys::builder(JsonFile::open(&path)?).build().await?;
+    println!("after a restart: {}", status(&keys, key).await?);
+    let reason = Some("left the team");
+    keys.manager().revoke(issued.info().id, reason).await?;
+    println!("revoked: {}", status(&keys, key).await?);
+    drop(keys);
+
+    let keys = ApiKeys::builder(JsonFile::open(&path)?).build().await?;
+    println!("after another restart: {}", status(&keys, key).await?);
+    Ok(())
+}
+
+/// What a request with `key` is answered.
+async fn status(keys: &ApiKeys, key: &str) -> Result<http::StatusCode, AnyError> {
+    let service = ServiceBuilder::new()
+        .layer(keys.layer())
+        .service_fn(async |_| Ok::<_, AnyError>(Response::new(String::new())));
+    let request = Request::get("/")
+        .header("authorization", format!("Bearer {key}"))
+        .body(String::new())?;
+    Ok(service.oneshot(request).await?.status())
+}
