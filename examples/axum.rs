@@ -8,6 +8,8 @@
 //! and under `/by-key/{key}/files` for clients that can be given a URL and nothing else. `/health`
 //! is open to everybody.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 

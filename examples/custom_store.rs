@@ -9,6 +9,12 @@
 //! Each write is a whole new file, renamed over the old one: simple and safe, and good for some
 //! hundreds of keys in one process. Several processes need a store that they can share.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "an example shows what it does"
+)]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};

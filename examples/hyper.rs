@@ -4,6 +4,8 @@
 //! cargo run --example hyper -- [--listen 127.0.0.1:0]
 //! ```
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -6,6 +6,8 @@
 //!
 //! With `--demo` it calls itself, prints how each call ended, and stops.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 

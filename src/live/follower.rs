@@ -1,6 +1,6 @@
 //! Reads the store's change log and brings the live keys up to date.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{Live, timed_out};
@@ -33,7 +33,12 @@ impl Live {
             };
             tokio::time::sleep(pause).await;
             let Some(this) = live.upgrade() else { return };
-            answered = this.poll(answered).await;
+            // In a task of its own: a store that panics must not end the following.
+            let poll = {
+                let this = Arc::clone(&this);
+                tokio::spawn(async move { this.poll(answered).await })
+            };
+            answered = poll.await.unwrap_or(false);
             rounds = rounds.wrapping_add(1);
             if rounds.is_multiple_of(SWEEP_EVERY) {
                 this.sweep();
@@ -41,12 +46,10 @@ impl Live {
         }
     }
 
-    /// One round: read the log to its end, and move the freshness mark if that worked.
+    /// One round; says once that the store went away, and once that it is back.
     async fn poll(&self, answered_before: bool) -> bool {
-        let asked_at = self.clock.now().ticks;
         match self.catch_up().await {
             Ok(()) => {
-                self.mark_fresh(asked_at);
                 if !answered_before {
                     tracing::info!("the key store answers again");
                 }
@@ -61,8 +64,16 @@ impl Live {
         }
     }
 
-    /// Applies every change that the log holds and this node has not seen.
+    /// Applies every change that the log holds and this node has not seen. What is live is fresh
+    /// as of the beginning of the call then.
     pub(crate) async fn catch_up(&self) -> Result<(), Error> {
+        let asked_at = self.clock.now().ticks;
+        self.read_log().await?;
+        self.mark_fresh(asked_at);
+        Ok(())
+    }
+
+    async fn read_log(&self) -> Result<(), Error> {
         let mut position = self.position.lock().await;
         loop {
             let answer = self.store.changes_since(*position, BATCH);

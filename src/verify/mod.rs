@@ -277,7 +277,8 @@ impl Work {
             return;
         };
         credential.verifier = Some(verifier);
-        if let Ok(revision) = self.store.replace(&record, expected).await {
+        let write = self.store.replace(&record, expected);
+        if let Ok(Ok(revision)) = tokio::time::timeout(self.deadline, write).await {
             record.revision = revision;
             self.live.changed(&record);
         }

@@ -1,0 +1,87 @@
+//! Every default, its reason, and when to change it.
+//!
+//! The rule behind them: what is not said is not granted, what an attacker can make expensive is bounded,
+//! and a server that is busy says so instead of falling over.
+//!
+//! # Keys
+//!
+//! | what | default | reason | change it |
+//! |---|---|---|---|
+//! | prefix | `mcp_sk_` | tells people and scanners what it is | to a name of your own, with [`format`](crate::ApiKeysBuilder::format): a scanner that finds it then knows whom to call |
+//! | length | 32 random base 62 characters: 8 of handle, 24 of secret (142.9 bits) | far beyond guessing; letters and digits, so that a double click selects it | not adjustable |
+//! | checksum | 6 characters, CRC-32 of all that stands before | scanners can tell a key from a look-alike, and a typo costs no lookup. No security: anybody can compute it | [`without_checksum`](crate::KeyFormat::without_checksum), to match keys that exist elsewhere |
+//! | accepted formats | the one that is issued | each further format is one more thing that counts as an attempt | [`accept_format`](crate::ApiKeysBuilder::accept_format), above all when the issued format changes: without it the keys already out are malformed |
+//! | servers | none | a key that was made in a hurry opens nothing | [`server`](crate::NewKey::server), [`all_servers`](crate::NewKey::all_servers) |
+//! | scopes | none | the same | [`scope`](crate::NewKey::scope) |
+//! | networks | from everywhere | most callers have no fixed address | [`allow_from`](crate::NewKey::allow_from), [`deny_from`](crate::NewKey::deny_from) |
+//! | rate limits | none | there is no number that is right for all | [`rate`](crate::NewKey::rate) |
+//! | burst of a limit | the whole count | sixty a minute may come at once, which is what people expect of the words | [`burst`](crate::RateLimit::burst), where the server behind cannot take that |
+//! | expiry | never | a key that dies on a day nobody has noted is an outage | [`expires_in`](crate::NewKey::expires_in), [`expires_at`](crate::NewKey::expires_at) |
+//! | status | active | | [`inactive`](crate::NewKey::inactive) |
+//!
+//! A name has at most 200 characters, a description 1,000, the reason of a revocation 500; a key at most
+//! 16 rate limits, 1,000 network rules, and 16 KiB of metadata. All of that is read on a cold lookup and
+//! held in memory while the key is in use.
+//!
+//! # Verification
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`argon2`](crate::ApiKeysBuilder::argon2) | Argon2id, 19,456 KiB, 2 passes, 1 lane | what OWASP recommends first for passwords. A key with 142.9 random bits does not need it; see [threats](super::threats#a-thief-of-the-store) | 7,168 KiB, 5 passes, 1 lane where memory is short. Existing keys keep what they were made with. Beyond 19,456 KiB the memory of a hash is not kept for the next one: slower, and harder on the allocator |
+//! | caps on stored hashes | 64 MiB, 10 passes, 4 lanes | a row must not decide how much memory the server takes | not adjustable |
+//! | [`hash_permits`](crate::ApiKeysBuilder::hash_permits) | half the cores, at least one | the other half goes on serving while many keys are new. Each permit may take the memory of one hash | more on a machine that does nothing else |
+//! | [`hash_queue`](crate::ApiKeysBuilder::hash_queue) | 256 waiting | at 20 to 45 ms a hash this is more than the deadline lets through on a machine of a few cores, so the deadline decides | less, to turn callers away sooner |
+//! | [`verify_deadline`](crate::ApiKeysBuilder::verify_deadline) | 2 s, for the wait for the store and for the wait for a permit, each | longer than that a client would rather retry | up, where a restart with very many keys has to be sat out |
+//! | lookups at once | 64 | enough for any store, and too few to drown one | not adjustable |
+//! | [`cached_keys`](crate::ApiKeysBuilder::cached_keys) | 100,000 | proofs are small, and a key that has fallen out costs a slow hash again | to the number of keys in use in one process, and some more |
+//! | remembered failures | 10,000, for 5 s each | spares the store a client that retries; apart from the proofs, so that it costs them nothing | not adjustable |
+//! | [`pepper`](crate::ApiKeysBuilder::pepper) | none | it is a secret to keep, and the crate cannot keep it for you | set one, where many keys are in use and a restart must be quick: a key is then verified in microseconds the first time, too |
+//! | [`failure_limit`](crate::ApiKeysBuilder::failure_limit) | 100 a minute for an address | far above what a mistake makes, far below what an attack wants | up, behind a proxy that you cannot declare as trusted; `None` for never |
+//! | addresses counted | 65,536; further ones share one count | bounded, and nobody's record is dropped to make room for another | not adjustable |
+//!
+//! There is no time to live. A remembered proof does not grow old: what may be done with the key is read
+//! from its live state each time, and that state has a freshness of its own.
+//!
+//! # Freshness
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`poll_interval`](crate::ApiKeysBuilder::poll_interval) | 2 s | how long other processes may lag behind. One cheap query, whatever the number of keys | down to some 100 ms, if a revocation has to travel faster; up, for one process alone |
+//! | time-out of one query | 1 s | a store that hangs must not stop the reading | not adjustable |
+//! | retry while the store does not answer | 250 ms, or the interval if that is shorter | recovery should not wait for the next round | not adjustable |
+//! | [`max_stale`](crate::ApiKeysBuilder::max_stale) | 60 s | a restart of the database should not be an outage of everything behind keys | to zero, if a withdrawn key must not be honoured that long while the store is away: then it is two intervals and their time-outs, 6 s. Up, if staying open matters more |
+//! | [`clock`](crate::ApiKeysBuilder::clock) | the system's | | in tests: `testing::ManualClock` |
+//!
+//! # The layer, and the caller's address
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`server`](crate::ApiKeyLayer::server) | no name: only keys for all servers pass | a key for some servers cannot be told to be for this one | always name it |
+//! | [`require_scope`](crate::ApiKeyLayer::require_scope) | none | scopes are your words | |
+//! | headers | `Authorization: Bearer`, `X-API-Key` | what clients can be told to send | [`key_header`](crate::ApiKeyLayer::key_header) for one more; [`no_default_extractors`](crate::ApiKeyLayer::no_default_extractors) where `Authorization` belongs to somebody else |
+//! | [keys in the path](crate::ApiKeyLayer::path_keys) | off | URLs are written down in more places than headers | on, for clients that take nothing but a URL |
+//! | query string, cookies | never | they end up in logs, and in other people's requests | not adjustable |
+//! | [`client_ip`](crate::ApiKeysBuilder::client_ip) | the connection's peer | a header is the caller's invention until a proxy you know has written it | [`ClientIp::behind`](crate::client_ip::ClientIp::behind), behind a proxy |
+//! | [answers](crate::layer::StandardResponder) | API JSON, MCP JSON-RPC or gRPC, as the request asks | each client understands its own | [`responder`](crate::ApiKeyLayer::responder) |
+//! | `WWW-Authenticate` | sent with 401, 400, and 403 for scopes | HTTP asks for it with a 401 | [`without_challenge`](crate::layer::StandardResponder::without_challenge), if clients take it as an invitation to look for OAuth |
+//! | `resource_metadata` in it | absent | clients go and look | [`resource_metadata`](crate::layer::StandardResponder::resource_metadata), where such a document exists |
+//! | `RateLimit`, `RateLimit-Policy` | sent, for the limit with the fewest requests left | callers can pace themselves | [`rate_limit_headers`](crate::ApiKeyLayer::rate_limit_headers) |
+//! | `X-RateLimit-*` | not sent | older names for the same | [`legacy_rate_limit_headers`](crate::ApiKeyLayer::legacy_rate_limit_headers) |
+//! | `Retry-After` | on 429 and 503, in whole seconds, rounded up, at least 1; 1 s for a store or pool that does not answer | a caller that waits so long has waited long enough | a responder of your own |
+//! | body of a refused HTTP/1 request | read away, if announced and at most 64 KiB, for at most 250 ms | otherwise the connection closes and the client sees that instead of the 401 | not adjustable |
+//!
+//! # SQLite
+//!
+//! | what | default | reason |
+//! |---|---|---|
+//! | journal | WAL | readers do not wait for writers |
+//! | `synchronous` | FULL | with less, a power cut can bring a revoked key back. [`with_pool`](crate::store::SqliteStore::with_pool) refuses a pool of less |
+//! | connections | 8; 1 for a database in memory | one writes, the others read |
+//! | patience | 5 s for a lock, a connection, or the turn to write | long enough for another process to finish, then `Unavailable` |
+//! | file mode | 0600, if the store creates the file | hashes are nobody else's business |
+//! | change log | 100,000 changes | a process that has missed more reads every key again |
+//! | statement logging | off | values stay out of logs |
+//!
+//! [`MemoryStore`](crate::store::MemoryStore) keeps a log of the same length, and nothing when the process
+//! ends.
+//!

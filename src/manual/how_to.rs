@@ -1,0 +1,361 @@
+//! Recipes.
+//!
+//! * [Keys in the path](#keys-in-the-path)
+//! * [Behind a proxy](#behind-a-proxy)
+//! * [Several servers, one store](#several-servers-one-store)
+//! * [A scope on a single route](#a-scope-on-a-single-route)
+//! * [A policy of your own](#a-policy-of-your-own)
+//! * [A store of your own](#a-store-of-your-own)
+//! * [A pepper, and a new one](#a-pepper-and-a-new-one)
+//! * [Moving to another key format](#moving-to-another-key-format)
+//! * [Telling secret scanners](#telling-secret-scanners)
+//! * [Browsers and CORS](#browsers-and-cors)
+//! * [Without a framework](#without-a-framework)
+//! * [Without tower](#without-tower)
+//!
+//! # Keys in the path
+//!
+//! Put the layer around the router. Routing then sees `/mcp`, whatever way the key came in:
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, routing::post};
+//! use mcp_api_keys::framework::axum::around;
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let router = Router::new().route("/mcp", post(|| async { "pong" }));
+//!
+//! let layer = keys.layer().server("files").path_keys("/mcp/{key}")?;
+//! let app: Router = around(layer, router); // POST /mcp and POST /mcp/<key>
+//! # let _ = app;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! If it has to stand inside, because some routes are open, the routes name the segment themselves. The
+//! URI that handlers see is clean, and axum's `OriginalUri` as well, but axum has captured the segment
+//! before the layer runs: do not ask for `Path` in these handlers, and do not log captured parameters.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, routing::{get, post}};
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let layer = keys.layer().server("files").path_keys("/mcp/{key}")?;
+//!
+//! let app: Router = Router::new()
+//!     .route("/mcp", post(|| async { "pong" }))
+//!     .route("/mcp/{key}", post(|| async { "pong" }))
+//!     .layer(layer)
+//!     .route("/health", get(|| async { "open to everybody" }));
+//! # let _ = app;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Then look at what stands in front: the access log of the proxy, the trace layer outside of this one.
+//! [Threats](super::threats#a-reader-of-logs) has the list.
+//!
+//! # Behind a proxy
+//!
+//! Name the proxies and the one header they write the caller's address into. They must append to that
+//! header or overwrite it, never pass the client's own line on unchanged.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::client_ip::{ClientIp, ClientIpSource};
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//!
+//! let proxies = ["10.0.0.0/8".parse()?, "fd00::/8".parse()?];
+//! let keys = ApiKeys::builder(MemoryStore::new())
+//!     .client_ip(ClientIp::behind(proxies, ClientIpSource::XForwardedFor))
+//!     .build()
+//!     .await?;
+//! # let _ = keys;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The connection's own address is still what decides whether the header is read, so it has to reach the
+//! layer: see [what is yours](super::threats#what-is-yours). On a unix socket there is none, and
+//! [`trust_local_peer`](crate::client_ip::ClientIp::trust_local_peer) says that whoever can connect is the
+//! proxy.
+//!
+//! # Several servers, one store
+//!
+//! One [`ApiKeys`](crate::ApiKeys), one layer for each server. They share caches and limits: a key with
+//! sixty requests a minute has sixty for all of them together.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, body::Body, routing::post};
+//! use http::Request;
+//! use mcp_api_keys::framework::axum::around;
+//! use mcp_api_keys::{ApiKeys, NewKey, store::MemoryStore};
+//! use tower::ServiceExt;
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let files = Router::new().route("/mcp", post(|| async { "files" }));
+//! let mail = Router::new().route("/mcp", post(|| async { "mail" }));
+//!
+//! // Below `/files` the path is `/mcp` again, and the template is written for that.
+//! let files = around(keys.layer().server("files").path_keys("/mcp/{key}")?, files);
+//! let mail = around(keys.layer().server("mail").path_keys("/mcp/{key}")?, mail);
+//! let app = Router::new().nest_service("/files", files).nest_service("/mail", mail);
+//!
+//! let issued = keys.manager().issue(NewKey::named("ada").server("files")).await?;
+//! let key = issued.key().expose_secret();
+//! for (path, status) in [
+//!     (format!("/files/mcp/{key}"), 200),
+//!     (format!("/mail/mcp/{key}"), 403),
+//!     ("/files/mcp".to_owned(), 401),
+//! ] {
+//!     let request = Request::post(path).body(Body::empty())?;
+//!     assert_eq!(app.clone().oneshot(request).await?.status(), status);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Several *processes* share a store in the same way: each has its own [`ApiKeys`](crate::ApiKeys) over it.
+//! They learn of each other's changes within the bounds of
+//! [threats](super::threats#how-soon-a-change-holds), and each counts rate limits for itself.
+//!
+//! # A scope on a single route
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, routing::{get, post}};
+//! use mcp_api_keys::layer::RequireScopeLayer;
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let app: Router = Router::new()
+//!     .route("/notes", post(|| async { "written" }))
+//!     .route_layer(RequireScopeLayer::new("notes:write")?)
+//!     .route("/notes/all", get(|| async { "read" }))
+//!     .layer(keys.layer().server("notes"));
+//! # let _ = app;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The key layer stands outside, so by the time a scope is missing the request has been counted. Where a
+//! refused request must spend nothing, ask on the key layer itself. In a handler or tool,
+//! [`has_scope`](crate::KeyContext::has_scope) asks:
+//!
+//! ```
+//! use mcp_api_keys::{KeyContext, key::Scope};
+//!
+//! fn may_write(key: &KeyContext, scope: &Scope) -> bool {
+//!     key.has_scope(scope)
+//! }
+//! ```
+//!
+//! # A policy of your own
+//!
+//! A rule over what is known of key and request. It runs on every request, sometimes twice for one, so it
+//! must be quick, must not block, and must not count.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::policy::{Facts, Policy};
+//! use mcp_api_keys::{ApiKeys, Rejection, store::MemoryStore};
+//!
+//! /// Keys marked as of the staging environment do nothing here.
+//! #[derive(Debug)]
+//! struct ProductionOnly;
+//!
+//! impl Policy for ProductionOnly {
+//!     fn check(&self, facts: &Facts<'_>) -> Result<(), Rejection> {
+//!         match facts.key().metadata.get("environment").map(String::as_str) {
+//!             Some("staging") => Err(Rejection::by_policy("wrong_environment", "This is production")),
+//!             _ => Ok(()),
+//!         }
+//!     }
+//! }
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let layer = keys.layer().server("files").policy(ProductionOnly);
+//! # let _ = layer;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The caller sees 403 with `"code":"wrong_environment"`. [`Facts::head`](crate::policy::Facts::head) still
+//! holds the credential: do not log it.
+//!
+//! # A store of your own
+//!
+//! Implement [`KeyStore`](crate::store::KeyStore). Its contract is six sentences, and the suite in
+//! `testing::store` (feature `testing`) has a test for each promise; `examples/custom_store.rs` is a whole
+//! one.
+//!
+//! ```
+//! use mcp_api_keys::store::MemoryStore;
+//! use mcp_api_keys::testing::store;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! // In your tests, with your store:
+//! store::run_all(|| async { MemoryStore::new() }).await;
+//! # }
+//! ```
+//!
+//! What is easily got wrong: a handle belongs to one key at most; a revision is taken in the same
+//! transaction as its change, so that nobody reads revision 8 before revision 7 is there; and a store that
+//! cannot answer says `Unavailable`, never "not found". To see how the rest behaves when it does,
+//! `testing::FaultyStore` fails, hangs and panics on command.
+//!
+//! # A pepper, and a new one
+//!
+//! At least 32 random bytes, kept where the store is not: in the environment, in a secret manager.
+//!
+//! ```
+//! # async fn example(november: &[u8], december: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::{ApiKeys, Pepper, store::MemoryStore};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new())
+//!     .pepper(Pepper::new("2026-12", december)?)
+//!     .previous_pepper(Pepper::new("2026-11", november)?)
+//!     .build()
+//!     .await?;
+//! # let _ = keys;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To change it, make the new one current under a **new name** and keep the old one as a previous one. A
+//! key is moved over when it is verified the next time by a process that does not remember it, so after a
+//! restart or two the old one can go. A key that was not seen in between is verified by its slow hash, once.
+//! Nothing is lost with a lost pepper but speed.
+//!
+//! Never put another secret under a name that is in use. The name is what tells the crate that a stored
+//! code was made with this secret; with another one every key that has such a code is refused as wrong.
+//!
+//! # Moving to another key format
+//!
+//! Issue the new one, go on accepting the old one, and rotate. Rotation writes the new secret in the issued
+//! format; id, rights and limits stay.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::{ApiKeys, KeyFormat, store::MemoryStore};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new())
+//!     .format(KeyFormat::new("acme_")?)
+//!     .accept_format(KeyFormat::default()) // the `mcp_sk_` keys that are out there
+//!     .build()
+//!     .await?;
+//! # let _ = keys;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Telling secret scanners
+//!
+//! ```
+//! use mcp_api_keys::KeyFormat;
+//!
+//! let format = KeyFormat::new("acme_")?;
+//! assert_eq!(format.scanner_pattern(), r"\bacme_[0-9A-Za-z]{38}\b");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! For gitleaks, in `.gitleaks.toml`:
+//!
+//! ```toml
+//! [[rules]]
+//! id = "acme-api-key"
+//! description = "An API key of Acme"
+//! regex = '''\bacme_[0-9A-Za-z]{38}\b'''
+//! keywords = ["acme_"]
+//! ```
+//!
+//! On GitHub the same expression goes into a custom pattern of secret scanning. Of keys with a checksum a
+//! scanner can verify its finds: the last six characters are the CRC-32 of everything before them, in base
+//! 62 with the digits `0-9A-Za-z`, padded with `0`.
+//!
+//! When a find is reported, [`get_by_handle`](crate::KeyManager::get_by_handle) tells whose key it is, from
+//! the eight characters after the prefix.
+//!
+//! # Browsers and CORS
+//!
+//! A browser asks for permission before it sends a key, and that request has none. `CorsLayer` goes outside,
+//! which is below in a chain of `layer` calls. Expose what clients want to read:
+//!
+//! ```text
+//! let cors = CorsLayer::new()
+//!     .allow_origin(origin)
+//!     .allow_methods([Method::GET, Method::POST, Method::DELETE])
+//!     .allow_headers([AUTHORIZATION, CONTENT_TYPE, MCP_PROTOCOL_VERSION, MCP_SESSION_ID])
+//!     .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER, MCP_SESSION_ID]);
+//! let app = router.layer(keys.layer().server("files")).layer(cors);
+//! ```
+//!
+//! # Without a framework
+//!
+//! Any service over `http::Request` that can be cloned:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::convert::Infallible;
+//! use std::net::SocketAddr;
+//!
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use mcp_api_keys::client_ip::PeerAddr;
+//! use mcp_api_keys::{ApiKeys, KeyContext, NewKey, store::MemoryStore};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let hello = service_fn(|request: Request<Full<Bytes>>| async move {
+//!     let name = request.extensions().get::<KeyContext>().map_or("nobody", KeyContext::name);
+//!     Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(format!("hello, {name}")))))
+//! });
+//! let service = keys.layer().server("files").layer(hello);
+//!
+//! let new = NewKey::named("ada").server("files").allow_from("203.0.113.0/24".parse()?);
+//! let issued = keys.manager().issue(new).await?;
+//! let mut request = Request::new(Full::default());
+//! request.headers_mut().insert("x-api-key", issued.key().expose_secret().parse()?);
+//!
+//! // A server on bare hyper says, for each request, where the connection came from.
+//! request.extensions_mut().insert(PeerAddr(SocketAddr::from(([203, 0, 113, 7], 50_000))));
+//! assert_eq!(service.oneshot(request).await?.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Without tower
+//!
+//! The [`Gate`](crate::Gate) decides on a request's head, and is all that the layer asks:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::{ApiKeys, KeyContext, NewKey, RejectionKind, store::MemoryStore};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let gate = keys.layer().server("files").gate().clone();
+//!
+//! let issued = keys.manager().issue(NewKey::named("ada").server("files")).await?;
+//! let request = http::Request::builder().header("x-api-key", issued.key().expose_secret()).body(())?;
+//! let (mut head, ()) = request.into_parts();
+//!
+//! let permit = gate.admit(&mut head).await?;
+//! assert!(permit.limit().is_none());
+//! assert!(head.headers.is_empty());
+//! assert_eq!(head.extensions.get::<KeyContext>().map(KeyContext::name), Some("ada"));
+//!
+//! let (mut head, ()) = http::Request::new(()).into_parts();
+//! let rejection = gate.admit(&mut head).await.unwrap_err();
+//! assert_eq!(rejection.kind(), RejectionKind::Missing);
+//! # Ok(())
+//! # }
+//! ```

@@ -1,0 +1,215 @@
+//! Who attacks, what the crate does about it, and what it leaves to you.
+//!
+//! Everything here is meant literally. Where a promise has a bound, the bound is part of it; where
+//! nothing is promised, assume nothing.
+//!
+//! # What is defended
+//!
+//! A secret of the default format is 24 random base 62 characters, 142.9 bits, from the operating
+//! system's random source, behind a public handle of 8 characters. Nobody guesses that. What goes wrong
+//! with API keys is something else: they leak, they outlive their purpose, they are accepted where they
+//! should not be, and the machinery that checks them is slow, or fails open. That is what the rules here
+//! are about.
+//!
+//! Outside of what any library can defend: somebody who controls the host or the process, a network
+//! without TLS, and a store whose content an attacker can *write*. A row decides what its key may do, so
+//! whoever writes rows issues keys.
+//!
+//! # Who attacks
+//!
+//! ## A stranger with a network connection
+//!
+//! *Tries keys.* A text that is not of an accepted format, or whose checksum is wrong, is refused without
+//! any I/O. The checksum saves work, it is no defence: anybody can compute it. A well-formed key that is
+//! not known costs one read of the store. It is then remembered for five seconds, in a table of 10,000
+//! entries of its own, so that a flood pushes out no good key. Reads of the store that verify keys run at
+//! most 64 at a time.
+//!
+//! *Tries to make the server hash.* A wrong secret for a known handle is refused by its
+//! [tag](crate::key::Tag), 32 bits of a fast hash, and reaches the slow hash with a chance of one in
+//! 2<sup>32</sup>. Slow hashes run a few at a time, each on a buffer that is used again, with a bounded
+//! queue and a deadline; beyond it the answer is 503, not a stalled server. A caller that hangs up frees
+//! nothing while its hash still runs, and a key that a thousand requests present at once is hashed once.
+//!
+//! *Fails again and again.* Unknown and wrong keys are counted by the caller's address (an IPv4 address,
+//! an IPv6 /64). An address over the limit, 100 a minute by default, gets 429 for keys that are not yet
+//! proven in this process. Keys that are proven already go on, from that address too: an office behind
+//! one address is not locked out by one misconfigured script, except for keys first used in that time.
+//! Malformed and missing keys are not counted. Attempts in flight at the same moment are counted when
+//! they have failed, so a burst can overshoot the limit by as many as are in flight.
+//!
+//! *Asks what exists.* Unknown, malformed, wrong and revoked keys get the same bytes. Expired and
+//! disabled keys are named as such, and so are refused addresses, servers and scopes, but only to a
+//! caller who has presented the whole genuine key. An answer says what is needed, never what the key
+//! holds. The *time* of an answer is not levelled: a malformed key is refused sooner than an unknown
+//! one. An unknown handle and a wrong secret for a known one both cost one read and no slow hash.
+//!
+//! *Sends a second credential.* A request with keys in two places, or with two lines of one header, is
+//! refused, even if both are the same key. A credential that the layer and something behind it could
+//! read differently does not get in.
+//!
+//! *Claims an address.* The address is that of the connection. A header is read only if you name one, and
+//! only from a peer that you declared as a proxy; see [`client_ip`](crate::client_ip). Where the truth
+//! cannot be told the address is unknown, and a key with any network rule is refused.
+//!
+//! *Sends a large body.* The layer does not read the body of a request before the key has been judged. Of
+//! a refused HTTP/1 request it reads away at most 64 KiB that were announced by a length, for at most a
+//! quarter of a second, so that the client sees the answer. Everything else about bodies is yours.
+//!
+//! ## The holder of a weak key
+//!
+//! *Wants more than was granted.* Status, expiry, secret, network, server, scope and your policies are
+//! judged on every request from the key's live state, remembered or not. A key opens no server that is
+//! not named, and absence is never a permission: an empty list of servers opens none, a layer without a
+//! name admits only keys for all servers, and a route under
+//! [`RequireScopeLayer`](crate::layer::RequireScopeLayer) without a key layer around it is closed.
+//!
+//! *Wants more than the rate.* A request passes all limits of its key or spends none of them. Limits
+//! belong to the key and live as long as it is not idle; a flood of other keys cannot push them out.
+//! Rotation does not refill them, nor does changing a limit under its old name.
+//!
+//! *Uses another caller's MCP session.* **Not prevented.** A session is known by its `Mcp-Session-Id`, and
+//! the layer does not bind it to a key. Another key for the same server can join a session whose id it
+//! has learned. Each call still shows the [`KeyContext`](crate::KeyContext) of the key it came with, so
+//! check that, not the session, or run the server without sessions.
+//!
+//! *Calls a tool it should not.* **Not prevented by the layer**, which does not look into MCP messages. The
+//! right to a server is the right to all its tools, unless the tool asks the
+//! [`KeyContext`](crate::KeyContext) for a scope.
+//!
+//! ## A reader of logs
+//!
+//! *Finds keys in them.* An [`ApiKey`](crate::ApiKey) has no `Display`, no `Clone` and no `Serialize`, and
+//! its `Debug` shows prefix and handle. The crate logs ids and reasons. It takes the key out of an
+//! admitted request, and out of a refused one before any responder sees it, so that neither handlers nor
+//! upstreams can write it down.
+//!
+//! *Finds them in URLs.* Keys in the path are off by default. Where they are on, the segment is removed
+//! from the URI, and from axum's `OriginalUri`, before anything behind the layer sees it; a malformed
+//! attempt as well. Answers carry `Referrer-Policy: no-referrer` and `Cache-Control: no-store`. What stands
+//! *in front of* the layer sees the whole URL, and this is yours: the proxy's access log, the load
+//! balancer, a trace layer outside of the key layer, the client's own history. OAuth-capable MCP
+//! clients that get a 401 look for metadata and repeat the path, key included, under
+//! `/.well-known/oauth-protected-resource/…`. That is a place where no key is looked for, so it is
+//! refused, but not cleaned: whatever logs refused requests logs that.
+//!
+//! Keys in the query string are never accepted. A client that puts one there has leaked it to everything
+//! that logs URLs: rotate it.
+//!
+//! ## A thief of the store
+//!
+//! Of each secret the store holds the handle, an Argon2id hash, the tag, and with a pepper
+//! `HMAC-SHA-256(pepper, key)`. Names, owners, scopes, network rules and metadata stand there in clear
+//! text, so a copy tells who has keys for what.
+//!
+//! *Without a pepper* a thief can test a guess against the tag at the speed of SHA-256, and what passes
+//! against Argon2id. Out of 142.9 random bits that leaves nothing to try.
+//!
+//! *With a pepper* nothing more can be tried, and nothing less: the code made with the pepper is useless
+//! to a thief who lacks it, but the Argon2id hash and the tag are still stored beside it. What the pepper
+//! changes is the price of a key that the process has not seen before: microseconds instead of tens of
+//! milliseconds. A thief who has the pepper as well can test a guess by one HMAC, and is where he was
+//! without it: in front of 142.9 bits.
+//!
+//! Argon2id is not needed for keys like these. A single fast hash of a secret with 112 random bits or
+//! more is held to be enough by the usual standards. It is the default because it costs little here (a
+//! key is hashed once per process, not once per request) and leaves a margin where a random source was
+//! weaker than it said.
+//!
+//! The tag is the price of not hashing for strangers. It tells 32 bits of a fast hash about each key,
+//! which a secret of 142.9 bits does not miss and a short one would not survive. A thief can also compute
+//! wrong secrets that fit a tag and so make the server run its slow hash; the queue and the failure limit
+//! bound that.
+//!
+//! *A restored backup* brings back what was revoked, rotated or deleted after it was made. Stop the
+//! processes, restore, withdraw again what had been withdrawn, then start them.
+//!
+//! ## Somebody who keeps a key after it was withdrawn
+//!
+//! This is the subject of the next section.
+//!
+//! # How soon a change holds
+//!
+//! A change is anything the [`KeyManager`](crate::KeyManager) does: revoke, delete, disable, rotate, cut a
+//! scope, a server or a network, lower a limit, set an expiry.
+//!
+//! | where | when |
+//! |---|---|
+//! | in the process that made the change | for every request that begins after the call has returned |
+//! | in another process on the same store | when it has read the change log: every 2 seconds, so normally within about 2.5 seconds of the commit |
+//! | there, while the store does not answer | 60 seconds at the most, counted from the beginning of the last reading that succeeded. From then on every key gets 503 |
+//! | for a request that was admitted before | not at all. It runs to its end |
+//! | for a stream that is open | **not at all**, for now. An SSE or gRPC stream stays open until one side closes it |
+//!
+//! In detail:
+//!
+//! * "Has returned" matters. While the call is still running, a request may be judged by either state.
+//!   Once it has returned, no request that begins is admitted by the old one: neither from a cache nor by
+//!   a verification that had read the old row before the change. A model checker goes through every order
+//!   of the two.
+//! * A call that fails may have been committed, if the answer was lost. The process then reads that key
+//!   again before it admits it the next time.
+//! * The interval is [`poll_interval`](crate::ApiKeysBuilder::poll_interval). The follower waits so long
+//!   after one reading before it begins the next, and gives each query of a reading one second. A reading
+//!   is one query for the log and one for each changed key that is in use in the process.
+//! * The 60 seconds are [`max_stale`](crate::ApiKeysBuilder::max_stale). With `max_stale` at zero it is
+//!   still two intervals and their time-outs, six seconds by default, or a process would turn keys away
+//!   between two readings.
+//! * A process that has missed more of the log than the store keeps (100,000 changes) reads each key again
+//!   before it admits it.
+//! * [`catch_up`](crate::ApiKeys::catch_up) reads the log now.
+//! * Expiry needs none of this. Each process judges it by its own clock, on each request. Clocks that
+//!   disagree disagree about expiry.
+//! * Changes made past the manager, with SQL for instance, are not in the log. A running process does not
+//!   see them.
+//!
+//! If open streams have to end with their key, end them yourself: give responses a longest duration and
+//! let clients reconnect, or close them from the code that revokes.
+//!
+//! # When something fails
+//!
+//! Nothing fails open.
+//!
+//! | what | then |
+//! |---|---|
+//! | the store does not answer | remembered keys go on for `max_stale`; all others get 503 with `Retry-After`, never 401 |
+//! | the store takes longer than 2 seconds to find a key | 503 |
+//! | the queue of slow hashes is full, or 2 seconds pass in it | 503 |
+//! | a stored hash cannot be read, or asks for more than 64 MiB, 10 passes or 4 lanes | that key gets 503, and a warning is logged |
+//! | a verification panics | 503; the next attempt starts afresh |
+//! | the peer's address is missing | keys with network rules are refused; failures are not counted |
+//! | a layer is forgotten | handlers that ask for the [`KeyContext`](crate::KeyContext) answer with an error |
+//!
+//! A failing store is never remembered: as soon as it answers, keys are looked up again.
+//!
+//! # In memory
+//!
+//! What the crate holds of a presented key is wiped when it is done with: the copy that is being
+//! verified, an [`ApiKey`](crate::ApiKey), a [`Pepper`](crate::Pepper), and the memory of a slow hash of
+//! the default size or less. The cache holds no key, only a 128-bit fingerprint under a random key of this
+//! process.
+//!
+//! What is *not* the crate's is not wiped: the buffers of hyper and of TLS, a header or URI that was
+//! removed from a request, what your allocator has moved. A core dump of a server that has just handled a
+//! key may hold it. Where that matters, switch core dumps and swap off.
+//!
+//! # What is yours
+//!
+//! * **TLS**, in front or in the process. A key that travels in clear text is everybody's.
+//! * **Limits on bodies, headers and connections**, and time-outs.
+//! * **The peer's address**: `into_make_service_with_connect_info` in axum,
+//!   [`PeerAddr`](crate::client_ip::PeerAddr) on bare hyper. tonic passes it on by itself.
+//! * **The proxies**: behind one, name it with [`ClientIp::behind`](crate::client_ip::ClientIp::behind).
+//!   Otherwise every caller has the proxy's address: a network rule means the proxy, and one caller's
+//!   failures are counted against all.
+//! * **Who may use the manager.** It asks nobody for permission: code that holds a
+//!   [`KeyManager`](crate::KeyManager) can do everything. Put your own authorisation in front of it, and
+//!   your own audit trail, for there is none.
+//! * **CORS**: a preflight request carries no key and is refused. `CorsLayer` goes outside of the key layer,
+//!   which also puts its headers on refusals.
+//! * **Logs in front** of the layer, above all where keys stand in the path.
+//! * **Shared limits.** Rate limits are counted in each process and begin afresh with it.
+//! * **The store**: who can read it, who can write it, and its backups. The SQLite file is created with mode
+//!   0600; a file that exists keeps its mode.
+//! * **The clocks** of the machines.
+//! * **What the tools may do** for a caller, beyond server and scope.

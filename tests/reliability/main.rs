@@ -1,0 +1,22 @@
+//! The promises about revocation, outages, floods and cancellation, measured.
+//!
+//! Each test prints its figures (`--nocapture` shows them). The sizes are those of a quick run;
+//! `MCP_KEYS_LONG=1` runs the same code with the numbers of a release.
+
+#![cfg(all(feature = "sqlite", feature = "testing"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+#![allow(clippy::print_stdout, reason = "the figures are the point")]
+
+mod answers;
+mod cancellation;
+mod faults;
+mod floods;
+mod limits;
+mod outages;
+mod revocation;
+mod world;
