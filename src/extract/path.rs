@@ -84,13 +84,22 @@ impl ExtractKey for PathKey {
         match self.attempt(path, formats).and_then(|at| path.get(at)) {
             None => Found::Nothing,
             Some(segment) if segment.contains('%') => Found::Malformed,
-            Some(segment) => Found::Text(segment.as_bytes()),
+            Some(segment) => {
+                let mut attempts = path.split('/').filter(|part| is_attempt(part, formats));
+                match (attempts.next(), attempts.next()) {
+                    // A second one would stay behind when the first is taken out.
+                    (Some(_), Some(_)) => Found::Ambiguous,
+                    _ => Found::Text(segment.as_bytes()),
+                }
+            }
         }
     }
 
     fn remove(&self, head: &mut Parts, formats: &KeyFormats) {
-        if let Some(at) = self.attempt(head.uri.path(), formats) {
-            head.uri = without(&head.uri, at);
+        if self.attempt(head.uri.path(), formats).is_some()
+            && let Some(clean) = without_attempts(&head.uri, formats)
+        {
+            head.uri = clean;
         }
     }
 }
@@ -238,6 +247,16 @@ mod tests {
         assert_eq!(removed("/mcp/{key}", "/mcp/mcp_sk_short"), "/mcp");
         assert_eq!(removed("/mcp/{key}", "/mcp/%6dcp_sk_x"), "/mcp");
         assert_eq!(removed("/mcp/{key}", "/mcp/messages"), "/mcp/messages");
+    }
+
+    #[test]
+    fn two_keys_in_one_path_are_ambiguous_and_both_cut_out() {
+        let template = PathKey::new("/mcp/{key}").unwrap();
+        let formats = KeyFormats::default();
+        let mut head = head(&format!("/mcp/{KEY}/{KEY}/x"));
+        assert_eq!(template.find(&head, &formats), Found::Ambiguous);
+        template.remove(&mut head, &formats);
+        assert_eq!(head.uri, "/mcp/x");
     }
 
     #[test]
