@@ -4,7 +4,8 @@
 //! forces the server to close the connection behind its answer, and a client that sends its next
 //! request on it just then sees "disconnected" where it should see a 401. So a small body that is
 //! announced by its length is read and thrown away first. A large or unannounced one is not
-//! touched, and none is waited for longer than a moment.
+//! touched, nor one that the client holds back until it is asked for, and none is waited for
+//! longer than a moment.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,8 +13,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
+use http::Version;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
-use http::{Version, header::CONTENT_LENGTH};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -35,7 +37,8 @@ pin_project! {
 impl<B: Body> Drain<B> {
     /// The body, if it is worth reading away.
     pub(super) fn of(head: &Parts, body: B) -> Option<Self> {
-        if head.version > Version::HTTP_11 || body.is_end_stream() {
+        let held_back = head.headers.contains_key(EXPECT);
+        if head.version > Version::HTTP_11 || held_back || body.is_end_stream() {
             return None;
         }
         let length = head.headers.get(CONTENT_LENGTH)?.to_str().ok()?;

@@ -11,10 +11,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::drain::Drain;
-use super::respond::{conceal, decorate};
-use super::{ApiKeyLayer, LimitHeaders, Respond, ResponseBody};
+use super::respond::{decorate, decorate_refusal};
+use super::{ApiKeyLayer, LimitHeaders, ResponseBody};
 use crate::gate::{Permit, Unproven};
-use crate::key::Carrier;
 use crate::rejection::Rejection;
 
 pin_project! {
@@ -47,17 +46,12 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn refused(
-        rejection: &Rejection,
-        head: &Parts,
-        body: B,
-        responder: &dyn Respond,
-    ) -> Self
+    pub(super) fn refused(rejection: &Rejection, head: &Parts, body: B, layer: &ApiKeyLayer) -> Self
     where
         B: Body,
     {
         Self {
-            state: State::refused(rejection, head, body, responder),
+            state: State::refused(rejection, head, body, layer),
         }
     }
 
@@ -134,9 +128,7 @@ where
                             permit,
                             headers: layer.headers,
                         },
-                        Err(rejection) => {
-                            State::refused(&rejection, &head, body, &*layer.responder)
-                        }
+                        Err(rejection) => State::refused(&rejection, &head, body, &layer),
                     }
                 }
             };
@@ -146,9 +138,9 @@ where
 }
 
 impl<S, B: Body, F> State<S, B, F> {
-    fn refused(rejection: &Rejection, head: &Parts, body: B, responder: &dyn Respond) -> Self {
+    fn refused(rejection: &Rejection, head: &Parts, body: B, layer: &ApiKeyLayer) -> Self {
         Self::Refused {
-            response: Some(answer(rejection, head, responder)),
+            response: Some(answer(rejection, head, layer)),
             rest: Drain::of(head, body),
         }
     }
@@ -164,11 +156,9 @@ where
 }
 
 /// Whatever responder made the answer, outer layers find the reason in it.
-fn answer(rejection: &Rejection, head: &Parts, responder: &dyn Respond) -> Response<bytes::Bytes> {
-    let mut response = responder.respond(rejection, head);
-    if rejection.carrier() == Some(Carrier::Path) {
-        conceal(response.headers_mut());
-    }
+fn answer(rejection: &Rejection, head: &Parts, layer: &ApiKeyLayer) -> Response<bytes::Bytes> {
+    let mut response = layer.responder.respond(rejection, head);
+    decorate_refusal(response.headers_mut(), rejection, layer.headers);
     response.extensions_mut().insert(rejection.clone());
     response
 }

@@ -161,9 +161,6 @@ impl Respond for StandardResponder {
             .retry_after()
             .map(|wait| whole_seconds(wait).to_string());
         insert(headers, RETRY_AFTER, wait);
-        if let Some(limit) = rejection.limit() {
-            insert_limit(headers, limit);
-        }
         response
     }
 }
@@ -278,20 +275,38 @@ fn percent_encode(message: &str) -> String {
 /// What the layer adds to the response of an admitted request.
 pub(super) fn decorate(headers: &mut HeaderMap, permit: &Permit, wanted: LimitHeaders) {
     if let Some(limit) = permit.limit() {
-        if wanted.standard {
-            insert_limit(headers, limit);
-        }
-        if wanted.legacy {
-            insert_legacy_limit(headers, limit);
-        }
+        insert_limits(headers, limit, wanted);
     }
     if permit.carrier() == Carrier::Path {
         conceal(headers);
     }
 }
 
+/// What the layer adds to the answer of a refused request, whatever responder made it.
+pub(super) fn decorate_refusal(
+    headers: &mut HeaderMap,
+    rejection: &Rejection,
+    wanted: LimitHeaders,
+) {
+    if let Some(limit) = rejection.limit() {
+        insert_limits(headers, limit, wanted);
+    }
+    if rejection.carrier() == Some(Carrier::Path) {
+        conceal(headers);
+    }
+}
+
+fn insert_limits(headers: &mut HeaderMap, limit: &LimitStatus, wanted: LimitHeaders) {
+    if wanted.standard {
+        insert_limit(headers, limit);
+    }
+    if wanted.legacy {
+        insert_legacy_limit(headers, limit);
+    }
+}
+
 /// Keeps the URL of the request, which holds a key, out of caches and of other sites' logs.
-pub(super) fn conceal(headers: &mut HeaderMap) {
+fn conceal(headers: &mut HeaderMap) {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -58,7 +58,7 @@ where
                 ResponseFuture::admitted(future, permit, self.layer.headers)
             }
             Attempt::Decided(Err(rejection)) => {
-                ResponseFuture::refused(&rejection, &head, body, &*self.layer.responder)
+                ResponseFuture::refused(&rejection, &head, body, &self.layer)
             }
             Attempt::Unproven(unproven) => {
                 // The service that was ready goes with the future; a fresh clone, which is not

@@ -192,7 +192,7 @@
 //!
 //! Implement [`KeyStore`](crate::store::KeyStore). Its contract is six sentences, and the suite in
 //! `testing::store` (feature `testing`) has a test for each promise; `examples/custom_store.rs` is a whole
-//! one.
+//! one, in one file.
 //!
 //! ```
 //! use mcp_api_keys::store::MemoryStore;

@@ -80,7 +80,7 @@
 //! ## A reader of logs
 //!
 //! *Finds keys in them.* An [`ApiKey`](crate::ApiKey) has no `Display`, no `Clone` and no `Serialize`, and
-//! its `Debug` shows prefix and handle. The crate logs ids and reasons. It takes the key out of an
+//! its `Debug` shows prefix and handle. The crate logs ids, handles and reasons. It takes the key out of an
 //! admitted request, and out of a refused one before any responder sees it, so that neither handlers nor
 //! upstreams can write it down.
 //!
@@ -90,8 +90,9 @@
 //! *in front of* the layer sees the whole URL, and this is yours: the proxy's access log, the load
 //! balancer, a trace layer outside of the key layer, the client's own history. OAuth-capable MCP
 //! clients that get a 401 look for metadata and repeat the path, key included, under
-//! `/.well-known/oauth-protected-resource/…`. That is a place where no key is looked for, so it is
-//! refused, but not cleaned: whatever logs refused requests logs that.
+//! `/.well-known/oauth-protected-resource/…`. A key that stands anywhere else than where the template
+//! says, there or behind a doubled slash, is not looked for and not removed: without another key the
+//! request is refused, and whatever logs refused requests logs it.
 //!
 //! Keys in the query string are never accepted. A client that puts one there has leaked it to everything
 //! that logs URLs: rotate it.
