@@ -199,5 +199,5 @@ impl Notes {
     }
 }
 
-#[tool_handler]
+#[tool_handler(name = "mcp-api-keys quickstart", version = "1")]
 impl ServerHandler for Notes {}

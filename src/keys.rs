@@ -8,7 +8,7 @@ use crate::client_ip::ClientIp;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::framework;
-use crate::gate::{Gate, Shared};
+use crate::gate::{Gate, MissingPeer, Shared};
 use crate::key::{KeyFormat, KeyFormats, RateLimit};
 use crate::layer::ApiKeyLayer;
 use crate::limit::FailureLimiter;
@@ -77,7 +77,8 @@ impl ApiKeys {
 pub struct ApiKeysBuilder {
     store: Arc<dyn KeyStore>,
     formats: KeyFormats,
-    peppers: Peppers,
+    pepper: Option<Pepper>,
+    previous_peppers: Vec<Pepper>,
     argon2: Argon2Params,
     hash_permits: NonZeroUsize,
     hash_queue: usize,
@@ -98,7 +99,8 @@ impl ApiKeysBuilder {
         Self {
             store,
             formats: KeyFormats::default(),
-            peppers: Peppers::default(),
+            pepper: None,
+            previous_peppers: Vec::new(),
             argon2: Argon2Params::default(),
             hash_permits: NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN),
             hash_queue: 256,
@@ -133,13 +135,13 @@ impl ApiKeysBuilder {
 
     /// Sets the pepper. Default: none.
     pub fn pepper(mut self, pepper: Pepper) -> Self {
-        self.peppers.current = Some(pepper);
+        self.pepper = Some(pepper);
         self
     }
 
     /// Keeps a pepper that was current before, for keys not seen since.
     pub fn previous_pepper(mut self, pepper: Pepper) -> Self {
-        self.peppers.previous.push(pepper);
+        self.previous_peppers.push(pepper);
         self
     }
 
@@ -234,6 +236,7 @@ impl ApiKeysBuilder {
         if self.timing.poll_every.is_zero() {
             return Err(Error::invalid("poll_interval", "must be longer than zero"));
         }
+        let peppers = Peppers::new(self.pepper, self.previous_peppers)?;
         let live = Live::start(
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
@@ -242,7 +245,7 @@ impl ApiKeysBuilder {
         .await?;
         tokio::spawn(Live::follow(Arc::downgrade(&live)));
         let settings = Settings {
-            peppers: self.peppers,
+            peppers,
             argon2: self.argon2,
             hash_permits: self.hash_permits.get(),
             hash_queue: self.hash_queue,
@@ -264,6 +267,7 @@ impl ApiKeysBuilder {
             client_ip: self.client_ip,
             failures,
             clock: self.clock,
+            missing_peer: MissingPeer::default(),
             peers: framework::peers(),
             uri_copies: framework::uri_copies(),
         });

@@ -113,9 +113,9 @@
 //!
 //! # The manual
 //!
-//! * [`manual::threats`]: who attacks, what the crate does about it, what is left to you.
-//! * [`manual::defaults`]: every default, its reason, and when to change it.
-//! * [`manual::how_to`]: recipes.
+//! * [`manual::threats`] tells who attacks, what the crate does about it, what is left to you.
+//! * [`manual::defaults`] gives every default, its reason, and when to change it.
+//! * [`manual::how_to`] has recipes.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod client_ip;
@@ -131,6 +131,7 @@ pub mod layer;
 mod limit;
 mod live;
 mod manager;
+pub mod manual;
 pub mod policy;
 mod rejection;
 pub mod store;
@@ -148,3 +149,9 @@ pub use self::layer::{ApiKeyLayer, RequireScopeLayer};
 pub use self::manager::{IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey};
 pub use self::rejection::{Rejection, RejectionKind, RejectionType};
 pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper, VerifyStats};
+
+/// Compiles and runs the code of the README.
+#[cfg(all(doctest, feature = "axum", feature = "rmcp", feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct ReadmeDoctests;

@@ -19,8 +19,8 @@ use crate::key::KeyFormats;
 /// everything behind it; what stands in front of it is yours to check.
 ///
 /// A segment counts as a presented key when it starts with the prefix of an accepted format after
-/// percent-decoding. Such a segment is removed whether or not it is a good key, but only a segment
-/// that needed no decoding can be one.
+/// percent-decoding. Such segments are removed wherever they stand in the path, whether or not they
+/// are good keys, but only one in its place, and that needed no decoding, can be one.
 ///
 /// ```
 /// use mcp_api_keys::extract::PathKey;
@@ -96,9 +96,8 @@ impl ExtractKey for PathKey {
     }
 
     fn remove(&self, head: &mut Parts, formats: &KeyFormats) {
-        if self.attempt(head.uri.path(), formats).is_some()
-            && let Some(clean) = without_attempts(&head.uri, formats)
-        {
+        // Wherever it stands: clients repeat the whole path behind `/.well-known/…`, for one.
+        if let Some(clean) = without_attempts(&head.uri, formats) {
             head.uri = clean;
         }
     }
@@ -234,8 +233,10 @@ mod tests {
                 "http://example.test/mcp/KEY?x",
                 "http://example.test/mcp?x",
             ),
-            ("/mcp/{key}", "/other/KEY", "/other/KEY"),
-            ("/{key}/v2", "/KEY/v22", "/KEY/v22"),
+            ("/mcp/{key}", "/.well-known/x/mcp/KEY", "/.well-known/x/mcp"),
+            ("/mcp/{key}", "/mcp//KEY", "/mcp/"),
+            ("/{key}/v2", "/KEY/v22", "/v22"),
+            ("/mcp/{key}", "/other/path", "/other/path"),
         ] {
             let (uri, behind) = (uri.replace("KEY", KEY), behind.replace("KEY", KEY));
             assert_eq!(removed(template, &uri), behind, "{template} on {uri}");

@@ -29,8 +29,7 @@ use crate::layer::ApiKeyLayer;
 /// Puts `layer` around the whole of `router`, so that it runs before any routing.
 ///
 /// `Router::layer` runs after routing: it protects the routes, but a key in the path has been
-/// matched and captured by then. Around the router, routing sees the path without the key, and
-/// requests for no route at all are refused without a key as well.
+/// matched and captured by then. Around the router, routing sees the path without the key.
 ///
 /// ```
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -15,6 +15,7 @@ mod rules;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -53,10 +54,27 @@ pub(crate) struct Shared {
     pub(crate) client_ip: ClientIp,
     pub(crate) failures: Option<FailureLimiter>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) missing_peer: MissingPeer,
     /// Where frameworks put the address of the connection's peer.
     pub(crate) peers: Vec<fn(&Extensions) -> Option<SocketAddr>>,
     /// Where frameworks keep a second copy of the request's URI.
     pub(crate) uri_copies: Vec<fn(&mut Extensions) -> Option<&mut Uri>>,
+}
+
+/// Says once that nobody tells the layer where connections come from.
+#[derive(Debug, Default)]
+pub(crate) struct MissingPeer(AtomicBool);
+
+impl MissingPeer {
+    fn report(&self, peer: Option<IpAddr>) {
+        if peer.is_none() && !self.0.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "a key with rules on addresses is refused because the address of the connection \
+                 is unknown; insert `PeerAddr` into the request's extensions, or serve with axum's \
+                 `into_make_service_with_connect_info::<SocketAddr>()`"
+            );
+        }
+    }
 }
 
 /// Leave for one request to pass.
@@ -303,7 +321,11 @@ impl Gate {
             }
             check_lifetime(state.expires_at, now.wall)?;
             if !info.networks.is_empty() {
-                check_network(&info.networks, self.client(head))?;
+                let client = self.client(head);
+                if client.is_none() {
+                    self.shared.missing_peer.report(self.peer(head));
+                }
+                check_network(&info.networks, client)?;
             }
             check_server(&info.servers, self.rules.server.as_ref())?;
             for rule in &self.rules.scopes {
@@ -323,7 +345,8 @@ impl Gate {
     /// Takes the key out of an admitted request.
     fn strip(&self, head: &mut Parts, carrier: Carrier) {
         for extractor in &self.rules.extractors {
-            if extractor.carrier() == carrier {
+            // The path is cleaned wherever the key stood: a look-alike in it is no less a leak.
+            if extractor.carrier() == carrier || extractor.carrier() == Carrier::Path {
                 self.remove(head, &**extractor);
             }
         }
@@ -346,16 +369,16 @@ impl Gate {
     fn turn_away(&self, head: &mut Parts, rejection: Rejection) -> Rejection {
         let mut rejection = rejection;
         for extractor in &self.rules.extractors {
-            if extractor.find(head, &self.shared.formats) != Found::Nothing {
-                self.remove(head, &**extractor);
-                if rejection.carrier() != Some(Carrier::Path) {
-                    rejection = rejection.presented_in(extractor.carrier());
-                }
+            let found = extractor.find(head, &self.shared.formats);
+            if found != Found::Nothing && rejection.carrier() != Some(Carrier::Path) {
+                rejection = rejection.presented_in(extractor.carrier());
             }
+            self.remove(head, &**extractor);
         }
         tracing::debug!(
             code = rejection.code(),
             kind = ?rejection.kind(),
+            client = self.client(head).map(tracing::field::display),
             key = rejection.key_id().map(tracing::field::display),
             "request turned away"
         );

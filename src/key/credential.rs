@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 ///
 /// A key has one, and two while a rotation's grace window is open.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Credential {
     /// Tells the secrets of one key apart, over all its rotations.

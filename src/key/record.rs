@@ -15,7 +15,11 @@ pub type Metadata = BTreeMap<String, String>;
 ///
 /// Stores write and read it as a whole; serde carries it for those that keep documents. It holds
 /// hashes, so it is not for showing: that is what [`KeyInfo`](super::KeyInfo) is for.
+///
+/// A stored record with a field that this version does not know is refused as a whole: the field
+/// may be a restriction that a later version wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KeyRecord {
     /// The permanent name.

@@ -25,6 +25,7 @@ const LONGEST: Duration = Duration::from_millis(250);
 
 pin_project! {
     /// The body of a refused request, on its way to nowhere.
+    #[derive(Debug)]
     pub(super) struct Drain<B> {
         #[pin]
         body: B,

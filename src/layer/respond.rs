@@ -33,7 +33,7 @@ pub trait Respond: fmt::Debug + Send + Sync + 'static {
 /// | request | answer |
 /// |---|---|
 /// | `content-type: application/grpc…` | HTTP 200 with `grpc-status` in the headers |
-/// | MCP: a `POST` that accepts JSON and event streams, or has `MCP-Protocol-Version` | the HTTP status, with a JSON-RPC error |
+/// | MCP: has `MCP-Protocol-Version`, or is a `POST` that accepts JSON and event streams | the HTTP status, with a JSON-RPC error |
 /// | any other | the HTTP status, with `{"error":{"code","message","type",…}}` |
 ///
 /// Unknown, malformed, wrong and revoked keys get the same bytes. A 401 has
@@ -62,7 +62,9 @@ impl StandardResponder {
     /// Names the protected resource metadata (RFC 9728) in challenges. Set it only where such a
     /// document exists: clients go and look.
     pub fn resource_metadata(mut self, url: impl Into<String>) -> Self {
-        self.resource_metadata = Some(url.into());
+        // Quoted in the challenge, where neither of these may stand; nor do they in a URL.
+        let url = url.into().replace('"', "%22").replace('\\', "%5C");
+        self.resource_metadata = Some(url);
         self
     }
 

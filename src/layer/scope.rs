@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::drain::Drain;
 use super::{Respond, ResponseBody, StandardResponder};
 use crate::context::KeyContext;
 use crate::key::{ParseScopeError, Scope};
@@ -85,10 +87,11 @@ pub struct RequireScopeService<S> {
 impl<S, B, R> Service<Request<B>> for RequireScopeService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    B: Body,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
-    type Future = RequireScopeFuture<S::Future>;
+    type Future = RequireScopeFuture<S::Future, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -108,11 +111,12 @@ where
                 future: self.inner.call(request),
             },
             Err(rejection) => {
-                let (head, _) = request.into_parts();
+                let (head, body) = request.into_parts();
                 let mut response = self.layer.responder.respond(&rejection, &head);
                 response.extensions_mut().insert(rejection);
                 State::Refused {
                     response: Some(response),
+                    rest: Drain::of(&head, body),
                 }
             }
         };
@@ -123,24 +127,25 @@ where
 pin_project! {
     /// The future returned by [`RequireScopeService`].
     #[derive(Debug)]
-    pub struct RequireScopeFuture<F> {
+    pub struct RequireScopeFuture<F, B> {
         #[pin]
-        state: State<F>,
+        state: State<F, B>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
     #[derive(Debug)]
-    enum State<F> {
+    enum State<F, B> {
         Inner { #[pin] future: F },
-        Refused { response: Option<Response<Bytes>> },
+        Refused { response: Option<Response<Bytes>>, #[pin] rest: Option<Drain<B>> },
     }
 }
 
-impl<F, R, E> Future for RequireScopeFuture<F>
+impl<F, B, R, E> Future for RequireScopeFuture<F, B>
 where
     F: Future<Output = Result<Response<R>, E>>,
+    B: Body,
 {
     type Output = Result<Response<ResponseBody<R>>, E>;
 
@@ -149,11 +154,17 @@ where
             StateProjection::Inner { future } => future
                 .poll(cx)
                 .map_ok(|response| response.map(ResponseBody::inner)),
-            StateProjection::Refused { response } => match response.take() {
-                Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
-                // Polled again after it was ready, which the contract of futures forbids.
-                None => Poll::Pending,
-            },
+            StateProjection::Refused { response, mut rest } => {
+                if let Some(rest) = rest.as_mut().as_pin_mut() {
+                    ready!(rest.poll_done(cx));
+                }
+                rest.set(None);
+                match response.take() {
+                    Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
+                    // Polled again after it was ready, which the contract of futures forbids.
+                    None => Poll::Pending,
+                }
+            }
         }
     }
 }

@@ -115,10 +115,16 @@ impl Live {
         }
         let record = tokio::time::timeout(self.timing.poll_timeout, self.store.get(id))
             .await
-            .map_err(|_| timed_out())??;
+            .map_err(|_| timed_out())?;
         match record {
-            Some(record) => self.changed(&record),
-            None => self.deleted(id),
+            Ok(Some(record)) => self.changed(&record),
+            Ok(None) => self.deleted(id),
+            // One row that cannot be read must not keep the node from following all others.
+            Err(error) if !error.is_temporary() => {
+                tracing::error!(%error, key = %id, "a changed key cannot be read; it is refused");
+                self.distrust(id);
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -28,6 +28,9 @@ use crate::store::KeyStore;
 
 const SHARDS: usize = 64;
 
+/// How long to wait for a store at the start; it may have to wake up first.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The keys in use on this node.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -59,7 +62,9 @@ impl Live {
         timing: Timing,
     ) -> Result<Arc<Self>, Error> {
         let asked_at = clock.now().ticks;
-        let revision = store.revision().await?;
+        let revision = tokio::time::timeout(START_TIMEOUT, store.revision())
+            .await
+            .map_err(|_| timed_out())??;
         let live = Arc::new(Self {
             registry: Registry::new(SHARDS),
             store,

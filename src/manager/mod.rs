@@ -119,8 +119,9 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, naming the field; `Unavailable`, if the store or the hashing pool does not
-    /// answer. Nothing is stored then.
+    /// `InvalidInput`, naming the field: nothing is stored then. `Unavailable`, if the store or the
+    /// hashing pool does not answer: whether the key was stored is unknown then, but nobody holds
+    /// it.
     pub async fn issue(&self, new: NewKey) -> Result<IssuedKey, Error> {
         let now = self.0.clock.now().wall;
         let mut record = new.into_record(now)?;
@@ -180,8 +181,9 @@ impl KeyManager {
     /// # Errors
     ///
     /// `InvalidInput`, naming the field; `NotFound`; `Conflict`, if the key is revoked or no longer
-    /// of the revision that [`KeyUpdate::only_at`] asks for; `Unavailable`. Nothing is changed
-    /// then.
+    /// of the revision that [`KeyUpdate::only_at`] asks for: nothing is changed then.
+    /// `Unavailable`: whether the change was made is unknown then, and this node reads the key
+    /// again before it honours it.
     pub async fn update(&self, id: KeyId, update: KeyUpdate) -> Result<KeyInfo, Error> {
         let now = self.0.clock.now().wall;
         update.validate(now)?;
@@ -217,7 +219,8 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// `NotFound`; `Conflict`, if the key is revoked or expired; `Unavailable`.
+    /// `NotFound`; `Conflict`, if the key is revoked or expired; `InvalidInput`, if keys are written
+    /// with their owner in them and this owner cannot be; `Unavailable`.
     pub async fn rotate(&self, id: KeyId) -> Result<IssuedKey, Error> {
         let now = self.0.clock.now().wall;
         for _ in 0..ATTEMPTS {

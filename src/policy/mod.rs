@@ -23,7 +23,8 @@ use crate::rejection::Rejection;
 /// A rule of your own for keys that are genuine and in force.
 ///
 /// It is asked on every request, after the built-in rules for address, server and scope and before
-/// any limit is spent. It must be quick and must not block.
+/// any limit is spent; twice, if the key is changed at that very moment. It must be quick, must not
+/// block, and must not count.
 ///
 /// ```
 /// use mcp_api_keys::policy::{Facts, Policy};

@@ -113,6 +113,10 @@ impl Verifier {
                     settings.hash_permits,
                     settings.hash_queue,
                     settings.deadline,
+                    settings
+                        .argon2
+                        .blocks()
+                        .max(Argon2Params::default().blocks()),
                 ),
                 peppers: settings.peppers,
                 argon2: settings.argon2,
@@ -200,7 +204,7 @@ impl Work {
             let record = match self.find(&presented.handle).await {
                 Ok(Some(record)) => record,
                 Ok(None) => return Outcome::Unknown,
-                Err(error) => return unavailable(&error),
+                Err(error) => return unavailable(&presented.handle, &error),
             };
             let Some(credential) = credential_of(&record, &presented.handle) else {
                 return Outcome::Unknown;
@@ -209,7 +213,7 @@ impl Work {
                 match self.matches(credential, &presented.text).await {
                     Ok(true) => proven = Some(credential.hash.as_str().into()),
                     Ok(false) => return Outcome::WrongSecret,
-                    Err(error) => return unavailable(&error),
+                    Err(error) => return unavailable(&presented.handle, &error),
                 }
             }
             if let Ok(live) = self.live.adopt(&record, read_at) {
@@ -330,7 +334,7 @@ fn credential_of<'r>(record: &'r KeyRecord, handle: &str) -> Option<&'r Credenti
         .find(|credential| credential.handle.as_str() == handle)
 }
 
-fn unavailable(error: &Error) -> Outcome {
-    tracing::warn!(%error, kind = ?error.kind(), "a key could not be verified");
+fn unavailable(handle: &str, error: &Error) -> Outcome {
+    tracing::warn!(%handle, %error, kind = ?error.kind(), "a key could not be verified");
     Outcome::Unavailable
 }

@@ -27,8 +27,11 @@ pub(crate) struct HashPool {
     deadline: Duration,
 }
 
-#[derive(Default)]
-struct Buffers(Mutex<Vec<Memory>>);
+struct Buffers {
+    free: Mutex<Vec<Memory>>,
+    /// Larger buffers, which only a foreign hash can ask for, are let go after use.
+    kept_blocks: usize,
+}
 
 /// Why a hash was not run to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +43,21 @@ pub(crate) enum PoolError {
 }
 
 impl HashPool {
-    pub(crate) fn new(permits: usize, queue: usize, deadline: Duration) -> Self {
+    pub(crate) fn new(
+        permits: usize,
+        queue: usize,
+        deadline: Duration,
+        kept_blocks: usize,
+    ) -> Self {
         let permits = permits.clamp(1, Semaphore::MAX_PERMITS / 2);
         let admitted = permits.saturating_add(queue).min(Semaphore::MAX_PERMITS);
         Self {
             running: Arc::new(Semaphore::new(permits)),
             admitted: Arc::new(Semaphore::new(admitted)),
-            buffers: Arc::default(),
+            buffers: Arc::new(Buffers {
+                free: Mutex::default(),
+                kept_blocks,
+            }),
             deadline,
         }
     }
@@ -93,23 +104,20 @@ impl Drop for Lease {
     }
 }
 
-/// Buffers larger than this are let go after use instead of kept.
-const KEPT_BLOCKS: usize = 19_456;
-
 impl Buffers {
     fn take(&self) -> Memory {
-        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         buffers.pop().unwrap_or_default()
     }
 
     fn give_back(&self, mut memory: Memory) {
-        if memory.len() > KEPT_BLOCKS {
-            return;
-        }
         for block in &mut memory {
             zeroize::Zeroize::zeroize(AsMut::<[u64]>::as_mut(block));
         }
-        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.len() > self.kept_blocks {
+            return;
+        }
+        let mut buffers = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         buffers.push(memory);
     }
 }
@@ -140,7 +148,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn never_more_run_at_once_than_permits_even_when_callers_leave() {
-        let pool = Arc::new(HashPool::new(2, 1_000, Duration::from_secs(30)));
+        let pool = Arc::new(HashPool::new(2, 1_000, Duration::from_secs(30), 64));
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut callers = Vec::new();
         for _ in 0..100 {
@@ -170,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_and_a_passed_deadline_say_busy_and_a_panic_gives_the_permit_back() {
-        let pool = Arc::new(HashPool::new(1, 1, Duration::from_millis(20)));
+        let pool = Arc::new(HashPool::new(1, 1, Duration::from_millis(20), 64));
         let running = {
             let pool = Arc::clone(&pool);
             tokio::spawn(async move {
@@ -195,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_buffer_is_wiped_and_used_again() {
-        let pool = HashPool::new(1, 1, Duration::from_secs(5));
+        let pool = HashPool::new(1, 1, Duration::from_secs(5), 64);
         let fill = |memory: &mut Memory| {
             memory.resize(64, Block::default());
             for block in memory.iter_mut() {

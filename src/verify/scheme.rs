@@ -59,6 +59,11 @@ impl Argon2Params {
         }
     }
 
+    /// How many blocks of memory, of a KiB each, the hash works on.
+    pub(super) fn blocks(self) -> usize {
+        self.to_argon2().map_or(0, |params| params.block_count())
+    }
+
     fn to_argon2(self) -> Option<Params> {
         Params::new(self.memory_kib, self.passes, self.lanes, Some(OUTPUT)).ok()
     }

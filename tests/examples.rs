@@ -1,0 +1,375 @@
+//! Every example, run as a program and asked over real connections.
+
+#![cfg(all(
+    feature = "axum",
+    feature = "rmcp",
+    feature = "sqlite",
+    feature = "testing",
+    feature = "tonic"
+))]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests panic"
+)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use http::Request;
+use support::tools::{initialize, message, with_key};
+use support::{Client, bearer, secret, soon};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How many lines the servers begin with.
+const QUICKSTART: usize = 5;
+const AXUM: usize = 8;
+const HYPER: usize = 6;
+const TONIC: usize = 2;
+
+/// The program of an example. `cargo test` builds all of them, beside the tests.
+fn program(example: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let beside = this.parent().and_then(Path::parent).unwrap();
+    let program = beside.join("examples").join(example);
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo build --examples --features full` first, or all of `cargo test`",
+        program.display()
+    );
+    program
+}
+
+/// A command that runs an example in `directory`. It ends with the test.
+fn command(example: &str, arguments: &[&str], directory: &Path) -> Command {
+    let mut command = Command::new(program(example));
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+async fn run(example: &str, arguments: &[&str]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = command(example, arguments, directory.path());
+    soon(command.output()).await.unwrap()
+}
+
+/// A server that was started, and what it has printed.
+struct Running {
+    child: Child,
+    lines: Vec<String>,
+}
+
+impl Running {
+    /// Starts a server on a free port and reads the `count` lines that it begins with.
+    async fn start(example: &str, arguments: &[&str], directory: &Path, count: usize) -> Self {
+        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        let mut command = command(example, &arguments, directory);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = Vec::new();
+        while lines.len() < count {
+            let line = soon(printed.next_line()).await.unwrap();
+            lines.push(line.unwrap_or_else(|| panic!("{example} ended after {lines:?}")));
+        }
+        Self { child, lines }
+    }
+
+    /// What was printed behind `word`, the first time.
+    fn word(&self, word: &str) -> &str {
+        let values = self.lines.iter().filter_map(|line| line.split_once(' '));
+        let mut values = values.filter(|(name, _)| *name == word);
+        values.next().map(|(_, value)| value).unwrap()
+    }
+
+    async fn stop(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// The words of a command line, as a shell reads them that meets single quotes only.
+fn shell_words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for (number, part) in line.split('\'').enumerate() {
+        let quoted = number % 2 == 1;
+        for (number, piece) in part.split(|c| c == ' ' && !quoted).enumerate() {
+            if number > 0 {
+                words.push(String::new());
+            }
+            words.last_mut().unwrap().push_str(piece);
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// What a curl command of the forms that the examples print would send.
+fn request_of(line: &str) -> Request<String> {
+    let mut words = shell_words(line).into_iter().skip(1);
+    let (mut request, mut body) = (Request::builder(), None);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-s" | "-i" | "--http2-prior-knowledge" => {}
+            "-d" => body = words.next(),
+            "-H" => {
+                let header = words.next().unwrap();
+                let (name, value) = header.split_once(": ").unwrap();
+                request = request.header(name, value);
+            }
+            url => request = request.uri(url),
+        }
+    }
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let request = request.method(method);
+    request.body(body.unwrap_or_default()).unwrap()
+}
+
+/// The text with its last secret character changed, and so a wrong key.
+fn wrong(key: &str) -> String {
+    let last = if key.ends_with('0') { "1" } else { "0" };
+    format!("{}{last}", &key[..key.len() - 1])
+}
+
+#[tokio::test]
+async fn the_quickstart_takes_its_key_in_three_places_and_no_other_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["--store", "memory"];
+    let server = Running::start("quickstart", &arguments, directory.path(), QUICKSTART).await;
+    let (url, key) = (server.word("listening"), server.word("key"));
+    let client = Client::http1();
+    let plain = || message(url, None, &initialize());
+
+    let mut by_header = plain();
+    let value = key.parse().unwrap();
+    by_header.headers_mut().insert("x-api-key", value);
+    let by_path = message(&format!("{url}/{key}"), None, &initialize());
+    for request in [with_key(plain(), key), by_header, by_path] {
+        let answer = client.send(request).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(answer.text.contains("serverInfo"), "{answer:?}");
+    }
+
+    let wrong = wrong(key);
+    let by_path = message(&format!("{url}/{wrong}"), None, &initialize());
+    for request in [plain(), with_key(plain(), &wrong), by_path] {
+        let answer = client.send(request).await;
+        assert_eq!(answer.status, 401, "{answer:?}");
+        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        assert!(!answer.text.contains(secret(&wrong)));
+    }
+    server.stop().await;
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_quickstart_keeps_its_keys_in_a_file_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("keys.db");
+    let store = format!("sqlite://{}", file.display());
+    let arguments = ["--store", store.as_str()];
+    let client = Client::http1();
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let server = Running::start("quickstart", &arguments, directory.path(), QUICKSTART).await;
+        keys.push(server.word("key").to_owned());
+        // The keys of earlier starts still work, although the program was not even ended properly.
+        for key in &keys {
+            let request = message(server.word("listening"), None, &initialize());
+            let answer = client.send(with_key(request, key)).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        server.stop().await;
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{entry:?}");
+            let bytes = std::fs::read(entry.path()).unwrap();
+            for key in &keys {
+                let hidden = secret(key).as_bytes();
+                assert!(!bytes.windows(hidden.len()).any(|window| window == hidden));
+            }
+        }
+    }
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[tokio::test]
+async fn the_curl_lines_that_the_examples_print_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = ["--store", "memory"];
+    for (example, arguments, count, expected) in [
+        ("quickstart", &store[..], QUICKSTART, &["serverInfo"][..]),
+        (
+            "axum",
+            &[],
+            AXUM,
+            &[
+                "reader may read, by Bearer",
+                "writer wrote 9 bytes",
+                "reader may read, by Path",
+            ],
+        ),
+        ("hyper", &[], HYPER, &["over HTTP/1.1", "over HTTP/2.0"]),
+    ] {
+        let server = Running::start(example, arguments, directory.path(), count).await;
+        let curls = server.lines.iter().filter(|line| line.starts_with("curl "));
+        let curls: Vec<_> = curls.collect();
+        assert_eq!(curls.len(), expected.len());
+        for (line, expected) in curls.into_iter().zip(expected) {
+            let client = match line.contains("--http2-prior-knowledge") {
+                true => Client::http2(),
+                false => Client::http1(),
+            };
+            let answer = client.send(request_of(line)).await;
+            assert_eq!(answer.status, 200, "{line}");
+            assert!(answer.text.contains(expected), "{line}: {answer:?}");
+
+            // And as it stands, where there is a curl.
+            let mut shell = Command::new("sh");
+            let line = format!("command -v curl >/dev/null || exit 77; {line} -s");
+            let shown = soon(shell.arg("-c").arg(&line).kill_on_drop(true).output());
+            let shown = shown.await.unwrap();
+            if shown.status.code() != Some(77) {
+                let text = String::from_utf8(shown.stdout).unwrap();
+                assert!(text.contains(expected), "{line}: {text}");
+            }
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_axum_example_protects_its_routes_and_leaves_health_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start("axum", &[], directory.path(), AXUM).await;
+    let (url, reader) = (server.word("listening"), server.word("reader"));
+    let client = Client::http1();
+
+    let health = client.get(&format!("{url}/health"), &[]).await;
+    assert_eq!(
+        (health.status.as_u16(), health.text.as_str()),
+        (200, "fine\n")
+    );
+    for path in ["/files", "/nowhere", "/by-key/files", "/by-key"] {
+        let refused = client.get(&format!("{url}{path}"), &[]).await;
+        assert_eq!(refused.refusal(), (401, "missing_api_key".to_owned()));
+    }
+    for path in ["/files", "/by-key/files"] {
+        let write = Request::post(format!("{url}{path}")).header("x-api-key", reader);
+        let refused = client.send(write.body("text").unwrap()).await;
+        assert_eq!(refused.refusal(), (403, "insufficient_scope".to_owned()));
+    }
+    let wrong = format!("{url}/by-key/{}/files", wrong(reader));
+    let refused = client.get(&wrong, &[]).await;
+    assert_eq!(refused.refusal(), (401, "invalid_api_key".to_owned()));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_hyper_example_speaks_both_http_versions() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start("hyper", &[], directory.path(), HYPER).await;
+    let (url, key) = (server.word("listening"), server.word("key"));
+    for (client, version) in [(Client::http1(), "HTTP/1.1"), (Client::http2(), "HTTP/2.0")] {
+        let refused = client.get(url, &[]).await;
+        assert_eq!(refused.refusal(), (401, "missing_api_key".to_owned()));
+        let refused = client.get(url, &[("authorization", &bearer(&wrong(key)))]);
+        assert_eq!(refused.await.refusal(), (401, "invalid_api_key".to_owned()));
+        let admitted = client.get(url, &[("authorization", &bearer(key))]).await;
+        assert_eq!(admitted.text, format!("hello, local, over {version}\n"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_tonic_example_shows_how_each_call_ends() {
+    let output = run("tonic", &["--demo"]).await;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().skip(TONIC).collect();
+    for (line, expected) in lines.iter().zip([
+        "good key: Ok",
+        "no key: Unauthenticated (missing_api_key: ",
+        "wrong key: Unauthenticated (invalid_api_key: ",
+        "good key again: Ok",
+        "good key once too often: ResourceExhausted (rate_limit_exceeded: ",
+    ]) {
+        assert!(line.starts_with(expected), "{line}");
+    }
+    assert_eq!(lines.len(), 5);
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "asked by monitor\nasked by monitor\n"
+    );
+}
+
+#[tokio::test]
+async fn the_tonic_example_serves_until_it_is_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start("tonic", &[], directory.path(), TONIC).await;
+    let url = format!("{}/grpc.health.v1.Health/Check", server.word("listening"));
+    for (key, status) in [(None, Some("16")), (Some(server.word("key")), None)] {
+        let mut request = Request::post(&url).header("content-type", "application/grpc");
+        if let Some(key) = key {
+            request = request.header("authorization", bearer(key));
+        }
+        let request = request.body("\0\0\0\0\0").unwrap();
+        let response = Client::http2()
+            .open(request.map(http_body_util::Full::from))
+            .await;
+        let headers = response.headers();
+        // A call that went well has its status behind the body.
+        let at_once = headers
+            .get("grpc-status")
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(at_once, status);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_store_example_passes_the_suite_and_serves_keys() {
+    let output = run("custom_store", &[]).await;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].starts_with("the suite passes, on "), "{text}");
+    assert_eq!(
+        lines[1..],
+        [
+            "new key: 200 OK",
+            "after a restart: 200 OK",
+            "revoked: 401 Unauthorized",
+            "after another restart: 401 Unauthorized",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_option_that_an_example_does_not_know_is_named_and_ends_it_with_2() {
+    for example in ["quickstart", "axum", "hyper", "tonic"] {
+        for (arguments, problem) in [
+            (&["--colour"][..], "unknown option --colour"),
+            (&["--listen"], "--listen needs "),
+            (&["--listen", "nowhere"], "--listen needs "),
+        ] {
+            let output = run(example, arguments).await;
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert!(text.starts_with(problem), "{text}");
+            assert!(text.contains(&format!("usage: {example} ")), "{text}");
+            assert!(output.stdout.is_empty());
+        }
+    }
+}
