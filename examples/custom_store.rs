@@ -94,13 +94,10 @@ impl Inner {
 
     fn write<T>(&self, change: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.state();
-        let mut after = State::clone(&before);
+        let mut after = State::clone(&self.state());
         let answer = change(&mut after)?;
-        if after.revision != before.revision {
-            save(&self.path, &after).map_err(unavailable)?;
-            *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
-        }
+        save(&self.path, &after).map_err(unavailable)?;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
         Ok(answer)
     }
 }
@@ -175,6 +172,21 @@ impl KeyStore for JsonFile {
         let mut keys = state.keys.values();
         let found = keys.find(|key| key.credentials.iter().any(|c| c.handle.as_str() == handle));
         Ok(found.cloned())
+    }
+
+    async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
+        let record = record.clone();
+        self.write(move |state| match state.keys.get_mut(&record.id) {
+            None => Err(Error::new(ErrorKind::NotFound, "there is no such key")),
+            Some(stored) if stored.revision != record.revision => {
+                Err(conflict("the key has changed since it was read"))
+            }
+            Some(stored) => {
+                stored.credentials = record.credentials;
+                Ok(())
+            }
+        })
+        .await
     }
 
     async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {

@@ -6,6 +6,8 @@
 //!
 //! Each start issues one more key with full access and prints it with a `curl` line that works.
 
+#![allow(clippy::print_stdout, reason = "what it prints is its interface")]
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};

@@ -226,6 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "to compare with")]
     fn the_system_clock_agrees_with_the_system() {
         let clock = SystemClock::new();
         let now = clock.now().wall;

@@ -48,6 +48,8 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use support::tools::{call, initialize, initialized, mcp, message, with_key};
 use support::{Answer, Client, Probe, Server, bearer, issue, light, secret, serve, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
@@ -449,6 +451,27 @@ async fn a_request_body_passes_chunk_by_chunk() {
     drop(chunks);
     let rest = soon(response.into_body().collect()).await.unwrap();
     assert!(rest.to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_its_connection_usable() {
+    let house = House::new().await;
+    let server = serve_hyper(house.layer.layer(house.probe.service())).await;
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let refused = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nsome text";
+    let key = &house.key;
+    let last =
+        format!("GET / HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\nconnection: close\r\n\r\n");
+    let sent = [refused, refused, &last].concat();
+    connection.write_all(sent.as_bytes()).await.unwrap();
+
+    let mut answers = String::new();
+    soon(connection.read_to_string(&mut answers)).await.unwrap();
+    let statuses = answers
+        .match_indices("HTTP/1.1 ")
+        .map(|(at, _)| &answers[at + 9..at + 12]);
+    assert_eq!(statuses.collect::<Vec<_>>(), ["401", "401", "200"]);
+    assert_eq!(house.probe.calls(), 1);
 }
 
 #[tokio::test]

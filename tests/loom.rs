@@ -3,6 +3,7 @@
 //!
 //! `src/live/registry.rs` is compiled here a second time, with `loom` in the place of `std`.
 
+#![allow(clippy::unwrap_used)]
 #![allow(
     dead_code,
     reason = "the models use only the half of the registry that has to be right"

@@ -272,7 +272,7 @@ async fn check_key_vector(
         "{what}"
     );
     for key in known.as_object().unwrap().values() {
-        for part in text(key)[15..].as_bytes().windows(8) {
+        for part in text(key).as_bytes()[15..].windows(8) {
             let part = std::str::from_utf8(part).unwrap();
             // A run of zeros is no secret.
             assert!(part == "00000000" || !answer.0.contains(part), "{what}");

@@ -1,7 +1,12 @@
 //! The vectors for address rules, scopes and client addresses, run through the functions that
 //! decide.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
 use std::net::IpAddr;
 

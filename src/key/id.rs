@@ -106,6 +106,10 @@ impl From<KeyId> for String {
 pub struct InvalidText(&'static str);
 
 impl InvalidText {
+    pub(super) const fn new(expectation: &'static str) -> Self {
+        Self(expectation)
+    }
+
     /// What a valid text looks like.
     pub const fn expectation(self) -> &'static str {
         self.0

@@ -26,7 +26,7 @@ pub use id::{Handle, InvalidText, KeyId, OwnerId, ServerName};
 pub use info::KeyInfo;
 pub use limit::{LimitStatus, LimitUnit, ParseRateLimitError, RateLimit};
 pub use network::{Network, NetworkRules, ParseNetworkError};
-pub use record::{KeyRecord, KeyStatus, Metadata, Revision};
+pub use record::{KeyRecord, KeyStatus, Metadata, Revision, StatusKind};
 pub use scope::{ParseScopeError, Scope, ScopeGrant, ScopeSet};
 pub use secret::ApiKey;
 pub use servers::Servers;

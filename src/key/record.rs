@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Credential, KeyId, NetworkRules, OwnerId, RateLimit, ScopeSet, Servers};
+use super::{Credential, InvalidText, KeyId, NetworkRules, OwnerId, RateLimit, ScopeSet, Servers};
 use crate::clock::Timestamp;
 
 /// Free-form facts about a key, such as `environment`, `service` or `contact`.
@@ -105,12 +106,53 @@ pub enum KeyStatus {
 }
 
 impl KeyStatus {
+    /// The status without its circumstances.
+    pub fn kind(&self) -> StatusKind {
+        match self {
+            Self::Active => StatusKind::Active,
+            Self::Disabled => StatusKind::Disabled,
+            Self::Revoked { .. } => StatusKind::Revoked,
+        }
+    }
+
     /// The status in one word: `active`, `disabled` or `revoked`.
     pub fn as_str(&self) -> &'static str {
+        self.kind().as_str()
+    }
+}
+
+/// A [`KeyStatus`] in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StatusKind {
+    /// `active`
+    Active,
+    /// `disabled`
+    Disabled,
+    /// `revoked`
+    Revoked,
+}
+
+impl StatusKind {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Disabled => "disabled",
-            Self::Revoked { .. } => "revoked",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl FromStr for StatusKind {
+    type Err = InvalidText;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "active" => Ok(Self::Active),
+            "disabled" => Ok(Self::Disabled),
+            "revoked" => Ok(Self::Revoked),
+            _ => Err(InvalidText::new("must be active, disabled or revoked")),
         }
     }
 }

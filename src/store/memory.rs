@@ -79,6 +79,10 @@ impl KeyStore for MemoryStore {
         self.state().replace(record, expected)
     }
 
+    async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
+        self.state().amend(record)
+    }
+
     async fn delete(&self, id: KeyId) -> Result<bool, Error> {
         Ok(self.state().delete(id))
     }
@@ -124,6 +128,19 @@ impl State {
         }
         self.remove(record.id);
         Ok(self.put(record))
+    }
+
+    fn amend(&mut self, record: &KeyRecord) -> Result<(), Error> {
+        match self.records.get_mut(&record.id) {
+            None => Err(Error::new(ErrorKind::NotFound, "there is no such key")),
+            Some(stored) if stored.revision != record.revision => {
+                Err(conflict("the key has changed since it was read"))
+            }
+            Some(stored) => {
+                stored.credentials.clone_from(&record.credentials);
+                Ok(())
+            }
+        }
     }
 
     fn delete(&mut self, id: KeyId) -> bool {

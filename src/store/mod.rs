@@ -17,7 +17,7 @@ pub use self::memory::MemoryStore;
 pub use self::sqlite::SqliteStore;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::key::{Handle, KeyId, KeyRecord, OwnerId, Revision, ServerName};
+use crate::key::{Handle, KeyId, KeyRecord, OwnerId, Revision, ServerName, StatusKind};
 
 /// A place where keys are kept.
 ///
@@ -58,6 +58,13 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Overwrites a key, if nobody has changed it since `expected`. Returns the new revision.
     async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error>;
 
+    /// Overwrites what is derived from a key's secrets (hash, tag and verifier of its
+    /// credentials), if the key is still of the record's revision.
+    ///
+    /// What the key is and may do stays the same, so this takes no revision and leaves no change
+    /// in the log. `Conflict` if the key has changed, `NotFound` if it is gone.
+    async fn amend(&self, record: &KeyRecord) -> Result<(), Error>;
+
     /// Removes a key for good. Returns whether there was one.
     async fn delete(&self, id: KeyId) -> Result<bool, Error>;
 
@@ -89,6 +96,10 @@ macro_rules! forward_to_inner {
 
             async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {
                 (**self).replace(record, expected).await
+            }
+
+            async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
+                (**self).amend(record).await
             }
 
             async fn delete(&self, id: KeyId) -> Result<bool, Error> {
@@ -144,13 +155,13 @@ pub struct KeyFilter {
     pub owner: Option<OwnerId>,
     /// Only keys that name this server; keys for all servers match as well.
     pub server: Option<ServerName>,
-    /// Only keys with this status word (`active`, `disabled`, `revoked`).
-    pub status: Option<&'static str>,
+    /// Only keys with this status.
+    pub status: Option<StatusKind>,
     /// Only keys whose name contains this text, whatever the case of ASCII letters.
     pub name_contains: Option<String>,
     /// Only keys that expire before this time.
     pub expires_before: Option<Timestamp>,
-    /// Revoked keys too. A `status` of `revoked` implies it.
+    /// Revoked keys too. Asking for the status implies it.
     pub include_revoked: bool,
 }
 
@@ -165,10 +176,10 @@ impl KeyFilter {
 
     /// Whether `record` matches: the definition that every store's queries must agree with.
     pub fn matches(&self, record: &KeyRecord) -> bool {
-        let status = record.status.as_str();
+        let status = record.status.kind();
         let status_fits = match self.status {
             Some(wanted) => status == wanted,
-            None => self.include_revoked || status != "revoked",
+            None => self.include_revoked || status != StatusKind::Revoked,
         };
         status_fits
             && self

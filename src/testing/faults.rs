@@ -69,6 +69,8 @@ pub enum Call {
     FindByHandle,
     /// [`KeyStore::replace`]
     Replace,
+    /// [`KeyStore::amend`]
+    Amend,
     /// [`KeyStore::delete`]
     Delete,
     /// [`KeyStore::list`]
@@ -306,6 +308,10 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
     async fn find_by_handle(&self, handle: &str) -> Result<Option<KeyRecord>, Error> {
         self.run(Call::FindByHandle, self.inner.find_by_handle(handle))
             .await
+    }
+
+    async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
+        self.run(Call::Amend, self.inner.amend(record)).await
     }
 
     async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {

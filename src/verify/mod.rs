@@ -266,7 +266,6 @@ impl Work {
     /// never needs the slow hash again. Losing a race for the row is no loss: whoever won it is
     /// newer, and the next cold verification tries again.
     async fn add_verifier(&self, mut record: KeyRecord, handle: &str, text: &[u8]) {
-        let expected = record.revision;
         let Some(credential) = record
             .credentials
             .iter_mut()
@@ -281,10 +280,9 @@ impl Work {
             return;
         };
         credential.verifier = Some(verifier);
-        let write = self.store.replace(&record, expected);
-        if let Ok(Ok(revision)) = tokio::time::timeout(self.deadline, write).await {
-            record.revision = revision;
-            self.live.changed(&record);
+        let write = tokio::time::timeout(self.deadline, self.store.amend(&record)).await;
+        if !matches!(write, Ok(Ok(()))) {
+            tracing::debug!(%handle, "a pepper's code could not be stored; the next time will do");
         }
     }
 

@@ -140,7 +140,7 @@ async fn no_answer_holds_any_part_of_a_secret() {
             .get::<mcp_api_keys::Rejection>()
             .unwrap();
         let seen = format!("{seen} {rejection:?} {rejection}");
-        for part in key[15..].as_bytes().windows(8) {
+        for part in key.as_bytes()[15..].windows(8) {
             assert!(!seen.contains(std::str::from_utf8(part).unwrap()), "{seen}");
         }
     }

@@ -13,7 +13,7 @@ use crate::world::{Guarded, builder, issue};
 #[tokio::test(start_paused = true)]
 async fn a_fault_at_any_call_admits_nobody_and_leaves_no_trace() {
     for fault in [Fault::Fail, Fault::Panic, Fault::Hang, Fault::Lose] {
-        for call in [Call::FindByHandle, Call::Replace] {
+        for call in [Call::FindByHandle, Call::Amend] {
             for nth in 1..=2 {
                 faulty_verification(fault, call, nth).await;
             }
@@ -27,7 +27,7 @@ async fn faulty_verification(fault: Fault, call: Call, nth: u64) {
     let issued = issue(&plain).await;
     let store = FaultyStore::new(memory);
     let faults = store.faults();
-    // With a pepper the first verification also writes, so that `Replace` is on its way too.
+    // With a pepper the first verification also writes, so that `Amend` is on its way too.
     let pepper = Pepper::new("p1", &[7; 32]).unwrap();
     let keys = builder(store).pepper(pepper).build().await.unwrap();
     let guarded = Guarded::new(keys.layer());

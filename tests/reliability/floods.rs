@@ -351,3 +351,46 @@ fn cpu_time() -> Duration {
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
 }
+
+/// A pepper that has a former one's name but not its secret refuses nobody.
+#[tokio::test]
+async fn a_pepper_with_the_same_name_and_another_secret_costs_hashes_not_keys() {
+    let store = MemoryStore::new();
+    let first = Pepper::new("main", &[1; 32]).unwrap();
+    let issuing = builder(store.clone()).pepper(first).build().await.unwrap();
+    let issued = issue(&issuing).await;
+    let second = Pepper::new("main", &[2; 32]).unwrap();
+    let restarted = builder(store.clone()).pepper(second).build().await.unwrap();
+    let answer = Guarded::new(restarted.layer())
+        .send(issued.key().expose_secret())
+        .await;
+    assert_eq!(
+        (answer.status(), restarted.stats().slow_hashes),
+        (StatusCode::OK, 1)
+    );
+    let [one, other] = [[1; 32], [2; 32]].map(|secret| Pepper::new("main", &secret).unwrap());
+    let twice = builder(store)
+        .pepper(one)
+        .previous_pepper(other)
+        .build()
+        .await;
+    assert_eq!(twice.unwrap_err().field(), Some("pepper"));
+}
+
+/// Storing a pepper's code is no change of the key: an administrator's "only if nobody else has
+/// changed it" still holds after the key was used for the first time.
+#[tokio::test]
+async fn a_first_use_under_a_pepper_does_not_change_the_revision() {
+    let store = MemoryStore::new();
+    let issued = issue(&builder(store.clone()).build().await.unwrap()).await;
+    let pepper = Pepper::new("main", &[1; 32]).unwrap();
+    let keys = builder(store.clone()).pepper(pepper).build().await.unwrap();
+    let before = store.revision().await.unwrap();
+    let answer = Guarded::new(keys.layer())
+        .send(issued.key().expose_secret())
+        .await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let record = store.get(issued.info().id).await.unwrap().unwrap();
+    assert!(record.credentials[0].verifier.is_some());
+    assert_eq!(store.revision().await.unwrap(), before);
+}

@@ -11,6 +11,7 @@
     clippy::indexing_slicing
 )]
 #![allow(clippy::print_stdout, reason = "the figures are the point")]
+#![allow(clippy::disallowed_methods, reason = "waits are measured")]
 
 mod answers;
 mod cancellation;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use mcp_api_keys::Timestamp;
-use mcp_api_keys::store::MemoryStore;
+use mcp_api_keys::store::{MemoryStore, SqliteStore};
 use mcp_api_keys::testing::{Fault, FaultyStore, ManualClock};
 
 use crate::world::{Guarded, builder, forged, issue};
@@ -144,4 +144,45 @@ async fn a_log_pruned_past_the_node_makes_it_read_keys_again_without_hashing() {
         StatusCode::OK
     );
     assert_eq!(here.stats().slow_hashes, hashes);
+}
+
+/// A row that cannot be read, as a later version or a hand on the file may leave one, costs its own
+/// key and nobody else's.
+#[tokio::test]
+async fn a_changed_row_that_cannot_be_read_is_refused_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("keys.db").display());
+    let store = SqliteStore::connect(&url).await.unwrap();
+    let pool = store.pool().clone();
+    let here = builder(store).build().await.unwrap();
+    let there = builder(SqliteStore::connect(&url).await.unwrap())
+        .build()
+        .await
+        .unwrap();
+    let guarded = Guarded::new(there.layer());
+    let (bad, good) = (issue(&here).await, issue(&here).await);
+    for key in [&bad, &good] {
+        assert_eq!(
+            guarded.send(key.key().expose_secret()).await.status(),
+            StatusCode::OK
+        );
+    }
+    drop(here.manager().disable(bad.info().id).await.unwrap());
+    drop(here.manager().disable(good.info().id).await.unwrap());
+    sqlx::query("UPDATE api_keys SET record = json_set(record, '$.later', 1) WHERE id = ?1")
+        .bind(bad.info().id.to_string())
+        .execute(&pool)
+        .await
+        .unwrap();
+    there.catch_up().await.unwrap();
+    let unreadable = guarded.send(bad.key().expose_secret()).await;
+    assert_eq!(unreadable.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let disabled = guarded.send(good.key().expose_secret()).await;
+    assert!(disabled.wire().contains("disabled_api_key"));
+    drop(here.manager().enable(good.info().id).await.unwrap());
+    there.catch_up().await.unwrap();
+    assert_eq!(
+        guarded.send(good.key().expose_secret()).await.status(),
+        StatusCode::OK
+    );
 }

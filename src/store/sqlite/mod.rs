@@ -27,7 +27,7 @@ use self::rows::{LogRow, Row, change_log, failed, page, selecting};
 use self::write::Write;
 use super::{ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
 use crate::error::Error;
-use crate::key::{KeyId, KeyRecord, Revision};
+use crate::key::{KeyId, KeyRecord, Revision, StatusKind};
 
 /// A [`KeyStore`] in a SQLite database. Clones share one pool of connections.
 ///
@@ -190,6 +190,10 @@ impl KeyStore for SqliteStore {
         write.commit(record.id).await
     }
 
+    async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
+        write::amend(self, record).await
+    }
+
     async fn delete(&self, id: KeyId) -> Result<bool, Error> {
         let mut write = Write::begin(self).await?;
         write.forget_names(id).await?;
@@ -215,7 +219,7 @@ impl KeyStore for SqliteStore {
              LIMIT ?8"
         ))
         .bind(wanted.after.map_or_else(String::new, |id| id.to_string()))
-        .bind(filter.status)
+        .bind(filter.status.map(StatusKind::as_str))
         .bind(filter.include_revoked)
         .bind(filter.owner.as_ref().map(AsRef::<str>::as_ref))
         .bind(filter.server.as_ref().map(AsRef::<str>::as_ref))

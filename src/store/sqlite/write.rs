@@ -15,6 +15,40 @@ const LOG_LENGTH: u64 = 100_000;
 /// Every how many writes older changes are removed.
 const PRUNE_EVERY: u64 = 1_000;
 
+/// One write of this process after another, rather than many that find the database locked.
+async fn turn(store: &SqliteStore) -> Result<MutexGuard<'_, ()>, Error> {
+    timeout(connect::PATIENCE, store.turn.lock())
+        .await
+        .map_err(|late| {
+            Error::new(ErrorKind::Unavailable, "too many writes are waiting").with_source(late)
+        })
+}
+
+/// Overwrites a record within its revision: one statement, no entry in the log.
+pub(super) async fn amend(store: &SqliteStore, record: &KeyRecord) -> Result<(), Error> {
+    let _turn = turn(store).await?;
+    let id = record.id.to_string();
+    let amended = query("UPDATE api_keys SET record = ?2 WHERE id = ?1 AND revision = ?3")
+        .bind(&id)
+        .bind(json_of(record, record.revision)?)
+        .bind(rows::number(record.revision))
+        .execute(&store.pool)
+        .await
+        .map_err(failed)?;
+    if amended.rows_affected() > 0 {
+        return Ok(());
+    }
+    let exists: Option<i64> = query_scalar("SELECT 1 FROM api_keys WHERE id = ?1")
+        .bind(&id)
+        .fetch_optional(&store.pool)
+        .await
+        .map_err(failed)?;
+    Err(match exists {
+        None => Error::new(ErrorKind::NotFound, "there is no such key"),
+        Some(_) => Error::new(ErrorKind::Conflict, "the key has changed since it was read"),
+    })
+}
+
 /// A transaction that holds the next revision. Dropped, it changes nothing.
 pub(super) struct Write<'a> {
     // Declared before the turn, so that its end is under way when the next writer begins.
@@ -25,11 +59,7 @@ pub(super) struct Write<'a> {
 
 impl<'a> Write<'a> {
     pub(super) async fn begin(store: &'a SqliteStore) -> Result<Self, Error> {
-        let turn = timeout(connect::PATIENCE, store.turn.lock())
-            .await
-            .map_err(|late| {
-                Error::new(ErrorKind::Unavailable, "too many writes are waiting").with_source(late)
-            })?;
+        let turn = turn(store).await?;
         // Waits for other processes here. A transaction that only reads at first cannot wait later:
         // what it has read may be out of date by then, so SQLite lets it fail.
         let mut transaction = store

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{all, insert, ok};
 use crate::clock::Timestamp;
+use crate::key::StatusKind;
 use crate::store::{KeyFilter, KeyStore, PageRequest};
 use crate::testing::records::{Dice, NOON, random_record, record};
 
@@ -77,7 +78,11 @@ pub async fn filters_as_the_filter_says(store: &dyn KeyStore) {
 pub fn random_filter(dice: &mut Dice) -> KeyFilter {
     const OWNERS: [&str; 4] = ["ada", "Ada", "bob%", "nobody"];
     const SERVERS: [&str; 3] = ["files", "mail", "billing"];
-    const STATUS: [&str; 4] = ["active", "disabled", "revoked", "gone"];
+    const STATUS: [StatusKind; 3] = [
+        StatusKind::Active,
+        StatusKind::Disabled,
+        StatusKind::Revoked,
+    ];
     const PARTS: [&str; 8] = ["BACK", "back", "%", "_", "", "ß", "i\u{307}", "SS"];
 
     let owner = maybe(dice, &OWNERS).map(|owner| owner.parse().expect("a valid owner"));

@@ -44,6 +44,29 @@ pub async fn takes_no_revision_for_a_failed_write(store: &dyn KeyStore) {
     assert_eq!(ok(store.insert(&record(2)).await), Revision::new(2));
 }
 
+/// What is derived from a secret is written without a revision and without a change.
+pub async fn amends_without_a_revision(store: &dyn KeyStore) {
+    let mut key = record(1);
+    insert(store, &mut key).await;
+    let mut amended = key.clone();
+    for credential in &mut amended.credentials {
+        credential.hash = "another hash of the same secret".to_owned();
+        credential.tag = None;
+    }
+    ok(store.amend(&amended).await);
+    assert_eq!(ok(store.get(key.id).await), Some(amended.clone()));
+    assert_eq!(ok(store.revision().await), key.revision);
+    assert_eq!(changes(store, 0, 100).await, log_of(1, &[key.id]));
+
+    // Somebody who read before the change must not undo it.
+    replace(store, &mut key).await;
+    let late = store.amend(&amended).await.map_err(|error| error.kind());
+    assert_eq!(late, Err(ErrorKind::Conflict));
+    assert_eq!(ok(store.get(key.id).await), Some(key));
+    let unknown = store.amend(&record(3)).await.map_err(|error| error.kind());
+    assert_eq!(unknown, Err(ErrorKind::NotFound));
+}
+
 /// Changes are read oldest first, in batches of any size.
 pub async fn reads_changes_in_order_and_in_batches(store: &dyn KeyStore) {
     let keys: Vec<_> = (1..=7).map(|number| record(number).id).collect();

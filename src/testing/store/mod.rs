@@ -53,6 +53,7 @@ where
             finds_handles_exactly
             keeps_a_handle_that_one_key_has_twice
             replaces_only_the_expected_revision
+            amends_without_a_revision
             follows_a_rotation
             deletes_for_good_and_frees_the_names
             logs_every_write_without_gaps
