@@ -177,6 +177,7 @@ impl ApiKeyLayer {
     }
 
     /// The service `inner` behind this layer: what `Layer::layer` does, for rooms without tower.
+    #[cfg(feature = "axum")]
     pub(crate) fn around<S>(self, inner: S) -> ApiKeyService<S> {
         ApiKeyService::new(inner, self)
     }

@@ -4,5 +4,7 @@
 //! [`defaults`] before you change a setting, and take from [`how_to`] what you need.
 
 pub mod defaults;
+// Its examples need these features, and plain `cargo test` must pass without them.
+#[cfg(any(not(doctest), all(feature = "axum", feature = "testing")))]
 pub mod how_to;
 pub mod threats;
