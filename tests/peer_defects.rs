@@ -24,6 +24,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use mcp_api_keys::client_ip::{ClientIp, ClientIpSource};
 use mcp_api_keys::key::KeyId;
+use mcp_api_keys::policy::{Facts, Policy};
 use mcp_api_keys::store::{KeyStore, MemoryStore};
 use mcp_api_keys::testing::records::NOON;
 use mcp_api_keys::testing::{Call, Fault, FaultyStore, ManualClock};
@@ -183,13 +184,27 @@ async fn two_xff_lines_or_client_sent_forwarded_never_choose_the_address() {
     }
 }
 
+/// What a policy of an integrator would say, who knows nothing of mapped addresses.
+#[derive(Debug)]
+struct Ipv4Only;
+
+impl Policy for Ipv4Only {
+    fn check(&self, facts: &Facts<'_>) -> Result<(), Rejection> {
+        match facts.client() {
+            Some(address) if address.is_ipv4() => Ok(()),
+            _ => Err(Rejection::by_policy("ipv4_only", "Come by IPv4")),
+        }
+    }
+}
+
 #[tokio::test]
 async fn mapped_ipv6_is_ipv4() {
     let keys = light(MemoryStore::new())
         .client_ip(behind_a_proxy())
         .failure_limit(Some(RateLimit::per_day(1)));
     let keys = keys.build().await.unwrap();
-    let door = Door::of(&keys);
+    let mut door = Door::of(&keys);
+    door.layer = door.layer.policy(Ipv4Only);
     let network = || "203.0.113.0/24".parse().unwrap();
     let allowed = issue(&keys, new_key().allow_from(network())).await;
     let denied = issue(&keys, new_key().deny_from(network())).await;

@@ -30,7 +30,7 @@ use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
 use crate::limit::FailureLimiter;
 use crate::live::{KeyState, Standing};
-use crate::policy::{Facts, check_lifetime, check_network, check_server};
+use crate::policy::{Facts, check_lifetime, check_network};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Fingerprint, Outcome, Presented, Proof, Recall, Verifier};
 
@@ -327,7 +327,7 @@ impl Gate {
                 }
                 check_network(&info.networks, client)?;
             }
-            check_server(&info.servers, self.rules.server.as_ref())?;
+            self.rules.server.check(&info.servers)?;
             for rule in &self.rules.scopes {
                 rule.check(&info.scopes)?;
             }

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use crate::extract::{Bearer, ExtractKey, KeyHeader};
-use crate::key::ServerName;
-use crate::policy::{Policy, ScopeRule};
+use crate::policy::{Policy, ScopeRule, ServerRule};
 
 /// The requirements of one gate.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     /// Which server stands behind the gate.
-    pub(crate) server: Option<ServerName>,
+    pub(crate) server: ServerRule,
     /// All of these must be met.
     pub(crate) scopes: Vec<ScopeRule>,
     /// Then all of these.
@@ -22,7 +21,7 @@ pub(crate) struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            server: None,
+            server: ServerRule::Unnamed,
             scopes: Vec::new(),
             policies: Vec::new(),
             extractors: vec![Arc::new(Bearer::new()), Arc::new(KeyHeader::default())],

@@ -41,7 +41,7 @@ pub use self::service::ApiKeyService;
 use crate::extract::{ExtractKey, InvalidPathTemplate, KeyHeader, PathKey};
 use crate::gate::Gate;
 use crate::key::{ParseScopeError, Scope};
-use crate::policy::{Policy, ScopeRule};
+use crate::policy::{Policy, ScopeRule, ServerRule};
 
 /// Lets only requests with a good API key pass.
 ///
@@ -103,9 +103,17 @@ impl ApiKeyLayer {
     )]
     pub fn server(self, name: &str) -> Self {
         match name.parse() {
-            Ok(name) => self.with_gate(|gate| gate.with_rules(|rules| rules.server = Some(name))),
+            Ok(name) => self
+                .with_gate(|gate| gate.with_rules(|rules| rules.server = ServerRule::Named(name))),
             Err(error) => panic!("the server name {name:?} {error}"),
         }
+    }
+
+    /// Asks nothing about servers: any key passes that is genuine and in force.
+    ///
+    /// For what belongs to no server, such as a page that tells callers who they are.
+    pub fn any_server(self) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.server = ServerRule::Any))
     }
 
     /// Asks for a scope, beside those asked for already.

@@ -15,7 +15,7 @@ use http::request::Parts;
 pub(crate) use self::lifetime::check_lifetime;
 pub(crate) use self::network::check_network;
 pub use self::scope::ScopeRule;
-pub(crate) use self::server::check_server;
+pub(crate) use self::server::ServerRule;
 use crate::clock::Moment;
 use crate::key::KeyInfo;
 use crate::rejection::Rejection;

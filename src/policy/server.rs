@@ -3,20 +3,31 @@
 use crate::key::{ServerName, Servers};
 use crate::rejection::{Rejection, RejectionKind};
 
-/// A layer that was given no name is open only to keys for all servers: a key for some servers
-/// cannot be told to be for this one.
-pub(crate) fn check_server(
-    granted: &Servers,
-    server: Option<&ServerName>,
-) -> Result<(), Rejection> {
-    let opens = match server {
-        Some(server) => granted.contains(server),
-        None => *granted == Servers::All,
-    };
-    if opens {
-        Ok(())
-    } else {
-        Err(Rejection::new(RejectionKind::ServerDenied))
+/// What is asked of a key about servers.
+#[derive(Clone, Debug)]
+pub(crate) enum ServerRule {
+    /// Nobody said which server this is. Open only to keys for all servers: a key for some servers
+    /// cannot be told to be for this one.
+    Unnamed,
+    /// The key must open this server.
+    Named(ServerName),
+    /// Nothing is asked: what stands here belongs to no server.
+    Any,
+}
+
+impl ServerRule {
+    /// Checks the servers that a key was granted.
+    pub(crate) fn check(&self, granted: &Servers) -> Result<(), Rejection> {
+        let opens = match self {
+            Self::Unnamed => *granted == Servers::All,
+            Self::Named(server) => granted.contains(server),
+            Self::Any => true,
+        };
+        if opens {
+            Ok(())
+        } else {
+            Err(Rejection::new(RejectionKind::ServerDenied))
+        }
     }
 }
 
@@ -26,11 +37,12 @@ mod tests {
 
     #[test]
     fn absence_of_a_name_is_no_permission() {
-        let files = "files".parse().unwrap();
+        let files = ServerRule::Named("files".parse().unwrap());
         let some = Servers::only(["files"]).unwrap();
-        assert!(check_server(&some, Some(&files)).is_ok());
-        assert!(check_server(&some, None).is_err());
-        assert!(check_server(&Servers::default(), Some(&files)).is_err());
-        assert!(check_server(&Servers::All, None).is_ok());
+        assert!(files.check(&some).is_ok());
+        assert!(files.check(&Servers::default()).is_err());
+        assert!(ServerRule::Unnamed.check(&some).is_err());
+        assert!(ServerRule::Unnamed.check(&Servers::All).is_ok());
+        assert!(ServerRule::Any.check(&Servers::default()).is_ok());
     }
 }
