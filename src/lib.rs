@@ -146,7 +146,7 @@ pub use self::gate::{Gate, Permit};
 pub use self::key::{ApiKey, Carrier, KeyFormat, RateLimit};
 pub use self::keys::{ApiKeys, ApiKeysBuilder};
 pub use self::layer::{ApiKeyLayer, RequireScopeLayer};
-pub use self::manager::{IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey};
+pub use self::manager::{Grace, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey};
 pub use self::rejection::{Rejection, RejectionKind, RejectionType};
 pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper, VerifyStats};
 

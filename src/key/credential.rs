@@ -33,6 +33,10 @@ pub struct Credential {
     /// When it ends, if it is the old one of a rotation with a grace window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
+    /// How many milliseconds it goes on once its successor is first presented, if it is the old
+    /// one of a rotation whose window opens then. Taken away when `ends_at` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_after_successor_ms: Option<u64>,
 }
 
 impl Credential {
@@ -53,6 +57,7 @@ impl Credential {
             verifier: None,
             created_at,
             ends_at: None,
+            ends_after_successor_ms: None,
         }
     }
 

@@ -43,8 +43,22 @@ pub struct KeyInfo {
     pub updated_at: Timestamp,
     /// From when on it is refused.
     pub expires_at: Option<Timestamp>,
+    /// The older secret, while a rotation's grace window keeps it working.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousSecret>,
     /// Which write this state is, for "change it only if nobody else has".
     pub revision: Revision,
+}
+
+/// What may be shown of a secret that a rotation has replaced but not ended yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PreviousSecret {
+    /// Its public part.
+    pub handle: Handle,
+    /// When it ends; nothing while it waits for the new secret to be presented first. It may have
+    /// ended already.
+    pub ends_at: Option<Timestamp>,
 }
 
 impl KeyInfo {
@@ -75,6 +89,13 @@ impl KeyInfo {
             created_at: record.created_at,
             updated_at: record.updated_at,
             expires_at: record.expires_at,
+            previous: match record.credentials.as_slice() {
+                [.., old, _] => Some(PreviousSecret {
+                    handle: old.handle.clone(),
+                    ends_at: old.ends_at,
+                }),
+                _ => None,
+            },
             revision: record.revision,
         })
     }

@@ -23,7 +23,7 @@ pub use carrier::Carrier;
 pub use credential::{Credential, CredentialId, Tag, Verifier};
 pub use format::{FormatError, KeyFormat, KeyFormats, ParseKeyError, ParsedKey};
 pub use id::{Handle, InvalidText, KeyId, OwnerId, ServerName};
-pub use info::KeyInfo;
+pub use info::{KeyInfo, PreviousSecret};
 pub use limit::{LimitStatus, LimitUnit, ParseRateLimitError, RateLimit};
 pub use network::{Network, NetworkRules, ParseNetworkError};
 pub use record::{KeyRecord, KeyStatus, Metadata, Revision, StatusKind};

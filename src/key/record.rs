@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Credential, InvalidText, KeyId, NetworkRules, OwnerId, RateLimit, ScopeSet, Servers};
+use super::{
+    Credential, CredentialId, InvalidText, KeyId, NetworkRules, OwnerId, RateLimit, ScopeSet,
+    Servers,
+};
 use crate::clock::Timestamp;
 
 /// Free-form facts about a key, such as `environment`, `service` or `contact`.
@@ -83,6 +87,27 @@ impl KeyRecord {
             expires_at: None,
             revision: Revision::default(),
         }
+    }
+}
+
+impl KeyRecord {
+    /// Starts the countdown of an older secret that waits for the newest one to be presented.
+    /// Returns whether there was one waiting.
+    pub(crate) fn newest_was_presented(&mut self, presented: CredentialId, now: Timestamp) -> bool {
+        let expires_at = self.expires_at;
+        let newest = self.credentials.iter().map(|known| known.id).max();
+        if newest != Some(presented) {
+            return false;
+        }
+        let mut started = false;
+        for old in &mut self.credentials {
+            if let Some(millis) = old.ends_after_successor_ms.take() {
+                let end = now.saturating_add(Duration::from_millis(millis));
+                old.ends_at = Some(expires_at.map_or(end, |expiry| expiry.min(end)));
+                started = true;
+            }
+        }
+        started
     }
 }
 

@@ -7,12 +7,14 @@
 
 mod changes;
 mod new_key;
+mod rotate;
 mod validate;
 
 use std::sync::Arc;
 
 pub use self::changes::KeyUpdate;
 pub use self::new_key::NewKey;
+pub use self::rotate::Grace;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
@@ -212,35 +214,6 @@ impl KeyManager {
     /// `NotFound`; `Conflict`, if the key is revoked; `Unavailable`.
     pub async fn disable(&self, id: KeyId) -> Result<KeyInfo, Error> {
         self.set_status(id, KeyStatus::Disabled).await
-    }
-
-    /// Gives a key a new secret; the old one is refused from now on. Id, rights, limits and what
-    /// was spent of them stay.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`; `Conflict`, if the key is revoked or expired; `InvalidInput`, if keys are written
-    /// with their owner in them and this owner cannot be; `Unavailable`.
-    pub async fn rotate(&self, id: KeyId) -> Result<IssuedKey, Error> {
-        let now = self.0.clock.now().wall;
-        for _ in 0..ATTEMPTS {
-            let mut record = self.record(id).await?;
-            refuse_revoked(&record)?;
-            if record.expires_at.is_some_and(|end| now >= end) {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    "the key has expired; issue a new one or move its expiry first",
-                ));
-            }
-            let newest = record.credentials.iter().map(|known| known.id).max();
-            let next = newest.unwrap_or_default().next();
-            let (key, credential) = self.make_secret(record.owner.as_ref(), next).await?;
-            record.credentials = vec![credential];
-            if let Some(record) = self.commit(record).await? {
-                return issued(key, &record);
-            }
-        }
-        Err(too_many_changes())
     }
 
     /// Withdraws a key for good. The record is kept, with the reason. A key that was revoked

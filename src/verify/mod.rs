@@ -8,6 +8,7 @@
 //! 4. Nothing that grew old makes the slow hash run again: proof and freshness are separate.
 
 mod cache;
+mod countdown;
 mod fingerprint;
 mod flight;
 mod pepper;
@@ -28,6 +29,7 @@ pub use self::pepper::Pepper;
 pub(crate) use self::pepper::Peppers;
 use self::pool::{HashPool, Memory};
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::key::{ApiKey, Credential, CredentialId, Handle, KeyRecord, ParsedKey};
 use crate::live::Live;
@@ -55,6 +57,7 @@ struct Work {
     argon2: Argon2Params,
     lookups: tokio::sync::Semaphore,
     deadline: Duration,
+    clock: Arc<dyn Clock>,
     counts: Counts,
 }
 
@@ -99,7 +102,7 @@ pub(crate) struct Settings {
     pub(crate) lookups: usize,
     pub(crate) deadline: Duration,
     pub(crate) cached_keys: u64,
-    pub(crate) clock: Arc<dyn crate::clock::Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Verifier {
@@ -108,7 +111,7 @@ impl Verifier {
             work: Arc::new(Work {
                 store,
                 live,
-                cache: ProofCache::new(settings.cached_keys, settings.clock),
+                cache: ProofCache::new(settings.cached_keys, Arc::clone(&settings.clock)),
                 pool: HashPool::new(
                     settings.hash_permits,
                     settings.hash_queue,
@@ -122,6 +125,7 @@ impl Verifier {
                 argon2: settings.argon2,
                 lookups: tokio::sync::Semaphore::new(settings.lookups),
                 deadline: settings.deadline,
+                clock: Arc::clone(&settings.clock),
                 counts: Counts::default(),
             }),
             flights: Flights::default(),
@@ -218,6 +222,9 @@ impl Work {
             }
             if let Ok(live) = self.live.adopt(&record, read_at) {
                 let proof = Proof::new(live, credential.into());
+                if let Err(error) = self.start_countdown(&record, credential.id).await {
+                    return unavailable(&presented.handle, &error);
+                }
                 self.add_verifier(record, &presented.handle, &presented.text)
                     .await;
                 return Outcome::Proven(proof);
