@@ -6,7 +6,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::key::{
-    Carrier, CredentialId, KeyId, KeyInfo, Metadata, OwnerId, Scope, ScopeSet, ServerName, Servers,
+    Access, Carrier, CredentialId, KeyId, KeyInfo, Metadata, OwnerId, Scope, ScopeSet, ServerName,
+    Servers,
 };
 
 /// The authenticated key behind a request.
@@ -78,6 +79,11 @@ impl KeyContext {
         self.key.scopes.grants(scope)
     }
 
+    /// Whether the key may change things or only look at them.
+    pub fn access(&self) -> Access {
+        self.key.access
+    }
+
     /// Which servers the key opens.
     pub fn servers(&self) -> &Servers {
         &self.key.servers
@@ -114,6 +120,7 @@ impl Serialize for KeyContext {
         map.serialize_entry("owner", &key.owner)?;
         map.serialize_entry("servers", &key.servers)?;
         map.serialize_entry("scopes", &key.scopes)?;
+        map.serialize_entry("access", &key.access)?;
         map.serialize_entry("limits", &key.limits)?;
         map.serialize_entry("metadata", &key.metadata)?;
         map.serialize_entry("created_at", &key.created_at)?;

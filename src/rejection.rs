@@ -54,6 +54,8 @@ pub enum RejectionKind {
     ServerDenied,
     /// The key lacks a scope.
     ScopeMissing,
+    /// The key may only read, and this is no read.
+    ReadOnly,
     /// A policy of the integrator refused.
     Policy,
     /// A rate limit of the key is used up.
@@ -104,9 +106,11 @@ impl RejectionKind {
             | Self::Revoked
             | Self::Expired
             | Self::Disabled => RejectionType::Authentication,
-            Self::AddressDenied | Self::ServerDenied | Self::ScopeMissing | Self::Policy => {
-                RejectionType::Permission
-            }
+            Self::AddressDenied
+            | Self::ServerDenied
+            | Self::ScopeMissing
+            | Self::ReadOnly
+            | Self::Policy => RejectionType::Permission,
             Self::RateLimited | Self::TooManyFailures => RejectionType::RateLimit,
             Self::Ambiguous => RejectionType::InvalidRequest,
             Self::Unavailable => RejectionType::Api,
@@ -126,6 +130,7 @@ impl RejectionKind {
             Self::AddressDenied => "ip_not_allowed",
             Self::ServerDenied => "server_not_allowed",
             Self::ScopeMissing => "insufficient_scope",
+            Self::ReadOnly => "read_only_key",
             Self::Policy => "not_allowed",
             Self::RateLimited => "rate_limit_exceeded",
             Self::TooManyFailures => "too_many_failures",
@@ -145,6 +150,7 @@ impl RejectionKind {
             Self::AddressDenied => "The API key may not be used from this address",
             Self::ServerDenied => "The API key does not open this server",
             Self::ScopeMissing => "The API key lacks a required scope",
+            Self::ReadOnly => "The API key may only read",
             Self::Policy => "The API key may not be used for this request",
             Self::RateLimited => "The rate limit of the API key is used up",
             Self::TooManyFailures => "Too many failed attempts from this address",

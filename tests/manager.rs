@@ -10,7 +10,9 @@
 
 use std::time::Duration;
 
-use mcp_api_keys::key::{KeyFormat, KeyId, KeyStatus, Metadata, NetworkRules, ScopeSet, Servers};
+use mcp_api_keys::key::{
+    Access, KeyFormat, KeyId, KeyStatus, Metadata, NetworkRules, ScopeSet, Servers,
+};
 use mcp_api_keys::store::{KeyFilter, KeyStore, MemoryStore, PageRequest, SqliteStore};
 use mcp_api_keys::testing::ManualClock;
 use mcp_api_keys::{
@@ -487,4 +489,40 @@ async fn settings_that_make_no_sense_are_refused() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// R2: two access levels.
+#[tokio::test]
+async fn a_read_only_key_is_refused_where_full_access_is_asked_for() {
+    let (keys, _) = keys_in(MemoryStore::new()).await;
+    let reader = NewKey::named("reader")
+        .all_servers()
+        .scope("*")
+        .unwrap()
+        .read_only();
+    let reader = keys.manager().issue(reader).await.unwrap();
+    assert_eq!(reader.info().access, Access::ReadOnly);
+    let refusal = async |layer: mcp_api_keys::ApiKeyLayer| {
+        let key = reader.key().expose_secret();
+        let request = http::Request::builder()
+            .header("x-api-key", key)
+            .body(())
+            .unwrap();
+        let (mut head, ()) = request.into_parts();
+        layer
+            .gate()
+            .admit(&mut head)
+            .await
+            .err()
+            .map(|rejection| rejection.code())
+    };
+    assert_eq!(refusal(keys.layer()).await, None);
+    let writing = keys.layer().require_full_access();
+    assert_eq!(refusal(writing.clone()).await, Some("read_only_key"));
+    let update = KeyUpdate::new().access(Access::Full);
+    keys.manager()
+        .update(reader.info().id, update)
+        .await
+        .unwrap();
+    assert_eq!(refusal(writing).await, None);
 }

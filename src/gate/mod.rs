@@ -30,7 +30,7 @@ use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
 use crate::limit::FailureLimiter;
 use crate::live::{KeyState, Standing};
-use crate::policy::{Facts, check_lifetime, check_network};
+use crate::policy::{Facts, check_full_access, check_lifetime, check_network};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Fingerprint, Outcome, Presented, Proof, Recall, Verifier};
 
@@ -328,6 +328,9 @@ impl Gate {
                 check_network(&info.networks, client)?;
             }
             self.rules.server.check(&info.servers)?;
+            if self.rules.full_access {
+                check_full_access(info.access)?;
+            }
             for rule in &self.rules.scopes {
                 rule.check(&info.scopes)?;
             }

@@ -10,6 +10,8 @@ use crate::policy::{Policy, ScopeRule, ServerRule};
 pub(crate) struct Rules {
     /// Which server stands behind the gate.
     pub(crate) server: ServerRule,
+    /// Whether read-only keys are refused.
+    pub(crate) full_access: bool,
     /// All of these must be met.
     pub(crate) scopes: Vec<ScopeRule>,
     /// Then all of these.
@@ -22,6 +24,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             server: ServerRule::Unnamed,
+            full_access: false,
             scopes: Vec::new(),
             policies: Vec::new(),
             extractors: vec![Arc::new(Bearer::new()), Arc::new(KeyHeader::default())],

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    Handle, KeyId, KeyRecord, KeyStatus, Metadata, NetworkRules, OwnerId, RateLimit, Revision,
-    ScopeSet, Servers,
+    Access, Handle, KeyId, KeyRecord, KeyStatus, Metadata, NetworkRules, OwnerId, RateLimit,
+    Revision, ScopeSet, Servers,
 };
 use crate::clock::Timestamp;
 
@@ -31,6 +31,8 @@ pub struct KeyInfo {
     pub servers: Servers,
     /// What it may do there.
     pub scopes: ScopeSet,
+    /// Whether it may change things or only look at them.
+    pub access: Access,
     /// Where it may be used from.
     pub networks: NetworkRules,
     /// How often it may be used.
@@ -83,6 +85,7 @@ impl KeyInfo {
             status: record.status.clone(),
             servers: record.servers.clone(),
             scopes: record.scopes.clone(),
+            access: record.access,
             networks: record.networks.clone(),
             limits: record.limits.clone(),
             metadata: record.metadata.clone(),

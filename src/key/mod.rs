@@ -4,6 +4,7 @@
 //! * [`KeyRecord`] is what a store keeps, [`KeyInfo`] what may be shown of it.
 //! * [`Scope`], [`Servers`], [`NetworkRules`] and [`RateLimit`] say what a key may do.
 
+mod access;
 mod base62;
 mod carrier;
 mod credential;
@@ -18,6 +19,7 @@ mod servers;
 pub mod network;
 pub mod scope;
 
+pub use access::Access;
 pub(crate) use base62::fill_random;
 pub use carrier::Carrier;
 pub use credential::{Credential, CredentialId, Tag, Verifier};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Credential, CredentialId, InvalidText, KeyId, NetworkRules, OwnerId, RateLimit, ScopeSet,
-    Servers,
+    Access, Credential, CredentialId, InvalidText, KeyId, NetworkRules, OwnerId, RateLimit,
+    ScopeSet, Servers,
 };
 use crate::clock::Timestamp;
 
@@ -44,6 +44,9 @@ pub struct KeyRecord {
     /// What it may do there.
     #[serde(default)]
     pub scopes: ScopeSet,
+    /// Whether it may change things or only look at them.
+    #[serde(default, skip_serializing_if = "Access::is_full")]
+    pub access: Access,
     /// Where it may be used from.
     #[serde(default)]
     pub networks: NetworkRules,
@@ -78,6 +81,7 @@ impl KeyRecord {
             status: KeyStatus::Active,
             servers: Servers::default(),
             scopes: ScopeSet::default(),
+            access: Access::Full,
             networks: NetworkRules::default(),
             limits: Vec::new(),
             metadata: Metadata::new(),

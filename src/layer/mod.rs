@@ -131,6 +131,14 @@ impl ApiKeyLayer {
         self.with_gate(|gate| gate.with_rules(|rules| rules.scopes.push(rule)))
     }
 
+    /// Refuses read-only keys: what stands behind the layer changes things.
+    ///
+    /// Without it a read-only key passes, and it is the handler that asks
+    /// [`KeyContext::access`](crate::KeyContext::access).
+    pub fn require_full_access(self) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.full_access = true))
+    }
+
     /// Asks a policy of your own, after those asked already.
     pub fn policy(self, policy: impl Policy) -> Self {
         self.with_gate(|gate| gate.with_rules(|rules| rules.policies.push(Arc::new(policy))))

@@ -412,6 +412,7 @@ mod tests {
             (AddressDenied, 403, 403, "ip_not_allowed", "7"),
             (ServerDenied, 403, 403, "server_not_allowed", "7"),
             (ScopeMissing, 403, 403, "insufficient_scope", "7"),
+            (ReadOnly, 403, 403, "read_only_key", "7"),
             (RateLimited, 429, 429, "rate_limit_exceeded", "8"),
             (TooManyFailures, 429, 429, "too_many_failures", "8"),
             (Unavailable, 503, 503, "unavailable", "14"),

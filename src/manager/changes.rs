@@ -4,7 +4,7 @@ use super::validate;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
-    KeyRecord, Metadata, NetworkRules, OwnerId, RateLimit, Revision, ScopeSet, Servers,
+    Access, KeyRecord, Metadata, NetworkRules, OwnerId, RateLimit, Revision, ScopeSet, Servers,
 };
 
 /// A change of a key: what is named is set, everything else stays.
@@ -26,6 +26,7 @@ pub struct KeyUpdate {
     owner: Option<Option<OwnerId>>,
     servers: Option<Servers>,
     scopes: Option<ScopeSet>,
+    access: Option<Access>,
     networks: Option<NetworkRules>,
     limits: Option<Vec<RateLimit>>,
     metadata: Option<Metadata>,
@@ -71,6 +72,12 @@ impl KeyUpdate {
     /// Sets its scopes.
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = Some(scopes);
+        self
+    }
+
+    /// Sets whether it may change things or only look at them.
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = Some(access);
         self
     }
 
@@ -128,6 +135,7 @@ impl KeyUpdate {
         set(&mut record.owner, &self.owner);
         set(&mut record.servers, &self.servers);
         set(&mut record.scopes, &self.scopes);
+        set(&mut record.access, &self.access);
         set(&mut record.networks, &self.networks);
         set(&mut record.limits, &self.limits);
         set(&mut record.metadata, &self.metadata);

@@ -6,8 +6,8 @@ use super::validate;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{
-    KeyId, KeyRecord, KeyStatus, Metadata, Network, NetworkRules, ParseScopeError, RateLimit,
-    ScopeGrant, ScopeSet, Servers,
+    Access, KeyId, KeyRecord, KeyStatus, Metadata, Network, NetworkRules, ParseScopeError,
+    RateLimit, ScopeGrant, ScopeSet, Servers,
 };
 
 /// A key to be made.
@@ -25,6 +25,7 @@ pub struct NewKey {
     active: bool,
     servers: Option<Vec<String>>,
     scopes: Vec<ScopeGrant>,
+    access: Access,
     allow: Vec<Network>,
     deny: Vec<Network>,
     limits: Vec<RateLimit>,
@@ -49,6 +50,7 @@ impl NewKey {
             active: true,
             servers: Some(Vec::new()),
             scopes: Vec::new(),
+            access: Access::Full,
             allow: Vec::new(),
             deny: Vec::new(),
             limits: Vec::new(),
@@ -105,6 +107,12 @@ impl NewKey {
         self
     }
 
+    /// Lets it only look at things, whatever its scopes say.
+    pub fn read_only(mut self) -> Self {
+        self.access = Access::ReadOnly;
+        self
+    }
+
     /// Lets it be used from `network`, and from nowhere else that is not allowed as well.
     pub fn allow_from(mut self, network: Network) -> Self {
         self.allow.push(network);
@@ -156,6 +164,7 @@ impl NewKey {
             record.status = KeyStatus::Disabled;
         }
         record.scopes = self.scopes.into_iter().collect::<ScopeSet>();
+        record.access = self.access;
         record.networks = NetworkRules::new(self.allow, self.deny);
         record.limits = self.limits;
         record.metadata = self.metadata;

@@ -2,6 +2,7 @@
 //!
 //! None of them reads a clock, a store or a header of its own accord; they are given [`Facts`].
 
+mod access;
 mod lifetime;
 mod network;
 mod scope;
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 
 use http::request::Parts;
 
+pub(crate) use self::access::check_full_access;
 pub(crate) use self::lifetime::check_lifetime;
 pub(crate) use self::network::check_network;
 pub use self::scope::ScopeRule;
