@@ -22,7 +22,14 @@
 //! Inside (`Router::layer`, which runs after routing) the route must name the segment itself, as
 //! in `/mcp/{key}`. The URI that handlers see is then clean as well, axum's `OriginalUri`
 //! included, but axum has captured the segment before the layer runs: a handler that asks for
-//! `Path<String>` is given the key.
+//! `Path<String>` is given the key. Nor may `{key}` stand in the prefix of axum's `nest` or
+//! `nest_service`: they cut off as many segments as the prefix has, of a path that is shorter by
+//! then.
+//!
+//! # Preflight requests
+//!
+//! A browser's `OPTIONS` request carries no key and is refused like any other. A CORS layer belongs
+//! outside this one; let it expose `WWW-Authenticate`, `Retry-After` and `Mcp-Session-Id`.
 
 mod body;
 mod drain;

@@ -149,7 +149,7 @@ impl Respond for StandardResponder {
         let shape = Shape::of(head);
         let (status, kind) = status(rejection, shape);
         let body = match shape {
-            Shape::Grpc => return grpc(rejection),
+            Shape::Grpc => return grpc(rejection, head),
             Shape::Mcp => self.json_rpc_body(rejection, kind),
             Shape::Api => self.api_body(rejection, kind),
         };
@@ -234,7 +234,7 @@ fn json_rpc_code(kind: RejectionType) -> i32 {
 }
 
 /// A gRPC answer that is nothing but trailers, sent as headers.
-fn grpc(rejection: &Rejection) -> Response<Bytes> {
+fn grpc(rejection: &Rejection, head: &Parts) -> Response<Bytes> {
     const UNAUTHENTICATED: &str = "16";
     const PERMISSION_DENIED: &str = "7";
     const RESOURCE_EXHAUSTED: &str = "8";
@@ -247,7 +247,12 @@ fn grpc(rejection: &Rejection) -> Response<Bytes> {
     };
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    // gRPC-web clients read an answer only of the type they asked in.
+    let content_type = head.headers.get(CONTENT_TYPE).cloned();
+    headers.insert(
+        CONTENT_TYPE,
+        content_type.unwrap_or(HeaderValue::from_static("application/grpc")),
+    );
     headers.insert("grpc-status", HeaderValue::from_static(code));
     let message = format!("{}: {}", rejection.code(), rejection.message());
     insert(
