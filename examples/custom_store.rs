@@ -23,8 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use http::{Request, Response};
+use mcp_api_keys::audit::{Act, AuditEntry, AuditFilter};
 use mcp_api_keys::key::{KeyId, KeyRecord, Revision};
-use mcp_api_keys::store::{Change, ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
+use mcp_api_keys::store::{AuditPage, Change, ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
 use mcp_api_keys::{ApiKeys, Error, ErrorKind, NewKey};
 use serde::{Deserialize, Serialize};
 use tower::{ServiceBuilder, ServiceExt};
@@ -48,6 +49,8 @@ struct Inner {
 struct State {
     revision: Revision,
     keys: BTreeMap<KeyId, KeyRecord>,
+    /// Who did what, oldest first.
+    trail: Vec<AuditEntry>,
     /// The changes since the file was opened. Nobody can ask about earlier ones, because nobody
     /// but this process reads the file.
     #[serde(skip)]
@@ -122,16 +125,17 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Er
 
 impl State {
     /// The number of the write that `key` is now part of.
-    fn note(&mut self, key: KeyId) -> Revision {
+    fn note(&mut self, key: KeyId, act: &Act) -> Revision {
         self.revision = self.revision.next();
         self.log.push(Change {
             revision: self.revision,
             key,
         });
+        self.trail.push(AuditEntry::new(self.revision, key, act));
         self.revision
     }
 
-    fn put(&mut self, mut record: KeyRecord) -> Result<Revision, Error> {
+    fn put(&mut self, mut record: KeyRecord, act: &Act) -> Result<Revision, Error> {
         let others = self.keys.values().filter(|other| other.id != record.id);
         let mut taken = others.flat_map(|other| &other.credentials);
         if taken.any(|theirs| {
@@ -142,7 +146,7 @@ impl State {
         }) {
             return Err(conflict("one of the handles belongs to another key"));
         }
-        record.revision = self.note(record.id);
+        record.revision = self.note(record.id, act);
         self.keys.insert(record.id, record);
         Ok(self.revision)
     }
@@ -154,11 +158,11 @@ fn conflict(message: &'static str) -> Error {
 
 #[async_trait]
 impl KeyStore for JsonFile {
-    async fn insert(&self, record: &KeyRecord) -> Result<Revision, Error> {
-        let record = record.clone();
-        self.write(|state| match state.keys.get(&record.id) {
+    async fn insert(&self, record: &KeyRecord, act: &Act) -> Result<Revision, Error> {
+        let (record, act) = (record.clone(), act.clone());
+        self.write(move |state| match state.keys.get(&record.id) {
             Some(_) => Err(conflict("a key with this id exists already")),
-            None => state.put(record),
+            None => state.put(record, &act),
         })
         .await
     }
@@ -189,23 +193,29 @@ impl KeyStore for JsonFile {
         .await
     }
 
-    async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {
-        let record = record.clone();
+    async fn replace(
+        &self,
+        record: &KeyRecord,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error> {
+        let (record, act) = (record.clone(), act.clone());
         self.write(move |state| match state.keys.get(&record.id) {
             None => Err(Error::new(ErrorKind::NotFound, "there is no such key")),
             Some(stored) if stored.revision != expected => {
                 Err(conflict("the key has changed since it was read"))
             }
-            Some(_) => state.put(record),
+            Some(_) => state.put(record, &act),
         })
         .await
     }
 
-    async fn delete(&self, id: KeyId) -> Result<bool, Error> {
+    async fn delete(&self, id: KeyId, act: &Act) -> Result<bool, Error> {
+        let act = act.clone();
         self.write(move |state| {
             let existed = state.keys.remove(&id).is_some();
             if existed {
-                state.note(id);
+                state.note(id, &act);
             }
             Ok(existed)
         })
@@ -225,6 +235,14 @@ impl KeyStore for JsonFile {
         let last = records.last().map(|record| record.id);
         let next = matching.next().and(last);
         Ok(Page { records, next })
+    }
+
+    async fn audit(&self, filter: &AuditFilter, page: AuditPage) -> Result<Vec<AuditEntry>, Error> {
+        let state = self.read();
+        let older = |entry: &&AuditEntry| page.before.is_none_or(|at| entry.revision < at);
+        let newest_first = state.trail.iter().rev().filter(older);
+        let matching = newest_first.filter(|entry| filter.matches(entry));
+        Ok(matching.take(page.bounded_size()).cloned().collect())
     }
 
     async fn revision(&self) -> Result<Revision, Error> {

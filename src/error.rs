@@ -34,6 +34,9 @@ pub enum ErrorKind {
     Conflict,
     /// What is stored cannot be understood; repeating the call will not help.
     Corrupt,
+    /// The caller may not do this; [`Error::field`] names what reaches too far. Nothing was
+    /// changed.
+    Forbidden,
     /// The caller's input is at fault; [`Error::field`] names it. Nothing was changed.
     InvalidInput,
     /// There is no such key.
@@ -68,12 +71,19 @@ impl Error {
         self
     }
 
+    /// The same error, about an input field.
+    #[must_use]
+    pub fn in_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
     /// What the error means to a caller.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The input field at fault, for [`ErrorKind::InvalidInput`].
+    /// The input field at fault, for [`ErrorKind::InvalidInput`] and [`ErrorKind::Forbidden`].
     pub fn field(&self) -> Option<&'static str> {
         self.field
     }
@@ -87,6 +97,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.field {
+            Some(field) if self.kind == ErrorKind::Forbidden => {
+                write!(f, "not allowed: {field} {}", self.message)
+            }
             Some(field) => write!(f, "invalid {field}: {}", self.message),
             None => f.write_str(&self.message),
         }

@@ -118,6 +118,7 @@
 //! * [`manual::how_to`] has recipes.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod audit;
 pub mod client_ip;
 mod clock;
 mod context;
@@ -146,7 +147,7 @@ pub use self::gate::{Gate, Permit};
 pub use self::key::{ApiKey, Carrier, KeyFormat, RateLimit};
 pub use self::keys::{ApiKeys, ApiKeysBuilder};
 pub use self::layer::{ApiKeyLayer, RequireScopeLayer};
-pub use self::manager::{Grace, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey};
+pub use self::manager::{Grace, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey, Principal};
 pub use self::rejection::{Rejection, RejectionKind, RejectionType};
 pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper, VerifyStats};
 

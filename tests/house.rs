@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("clock", 0),
     ("error", 0),
     ("key", 1),
+    ("audit", 2),
     ("context", 2),
     ("rejection", 2),
     ("client_ip", 3),

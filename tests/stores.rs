@@ -17,6 +17,7 @@ use mcp_api_keys::key::{KeyRecord, KeyStatus, Revision};
 use mcp_api_keys::store::{
     Change, ChangeLog, KeyFilter, KeyStore, MemoryStore, PageRequest, SqliteStore,
 };
+use mcp_api_keys::testing::act;
 use mcp_api_keys::testing::records::{
     Dice, credential, full_record, handle, random_record, record,
 };
@@ -99,7 +100,7 @@ async fn a_new_file_and_what_lies_beside_it_are_for_the_owner_only() {
     let files = Files::new();
     let path = files.next();
     let store = sqlite_in_a_file(path.clone()).await;
-    store.insert(&record(1)).await.unwrap();
+    store.insert(&record(1), &act()).await.unwrap();
     for suffix in ["", "-wal", "-shm"] {
         let file = format!("{}{suffix}", path.display());
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
@@ -132,7 +133,7 @@ async fn keys_survive_closing_and_opening() {
     let path = files.next();
     let store = sqlite_in_a_file(path.clone()).await;
     let mut key = full_record(1);
-    key.revision = store.insert(&key).await.unwrap();
+    key.revision = store.insert(&key, &act()).await.unwrap();
     store.close().await.unwrap();
     store.close().await.unwrap();
     assert_eq!(
@@ -211,7 +212,7 @@ async fn a_program_keeps_its_own_tables_and_migrations() {
         sqlx::query(sql).execute(&pool).await.unwrap();
     }
     let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
-    store.insert(&record(1)).await.unwrap();
+    store.insert(&record(1), &act()).await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'api\\_key%' ESCAPE '\\'",
     )
@@ -236,7 +237,7 @@ async fn many_may_open_a_new_file_at_once() {
             tokio::spawn(async move {
                 start.wait().await;
                 let store = sqlite_in_a_file(path).await;
-                store.insert(&record(number)).await.unwrap();
+                store.insert(&record(number), &act()).await.unwrap();
                 store.close().await.unwrap();
             })
         };
@@ -269,7 +270,12 @@ async fn a_reader_of_an_old_file_delays_its_switch_to_wal() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!opening.is_finished());
     drop(reading);
-    opening.await.unwrap().insert(&record(1)).await.unwrap();
+    opening
+        .await
+        .unwrap()
+        .insert(&record(1), &act())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -280,19 +286,22 @@ async fn two_stores_on_one_file_see_what_the_other_does() {
     let theirs = sqlite_in_a_file(path).await;
 
     let mut key = record(1);
-    key.revision = ours.insert(&key).await.unwrap();
+    key.revision = ours.insert(&key, &act()).await.unwrap();
     assert_eq!(
         theirs.find_by_handle(&handle(1)).await.unwrap().as_ref(),
         Some(&key)
     );
     key.status = KeyStatus::Disabled;
-    theirs.replace(&key, key.revision).await.unwrap();
+    theirs.replace(&key, key.revision, &act()).await.unwrap();
     assert_eq!(
         ours.get(key.id).await.unwrap().unwrap().status,
         KeyStatus::Disabled
     );
     assert_eq!(
-        ours.replace(&key, key.revision).await.unwrap_err().kind(),
+        ours.replace(&key, key.revision, &act())
+            .await
+            .unwrap_err()
+            .kind(),
         ErrorKind::Conflict
     );
     let change = Change {
@@ -315,7 +324,7 @@ async fn writers_of_two_stores_on_one_file_wait_for_each_other() {
             writers.push(tokio::spawn(async move {
                 for write in 0..25 {
                     store
-                        .insert(&record(writer * 1_000 + task * 100 + write))
+                        .insert(&record(writer * 1_000 + task * 100 + write), &act())
                         .await
                         .unwrap();
                 }
@@ -342,18 +351,18 @@ async fn a_lock_that_does_not_end_is_unavailable_for_writers_only() {
     let files = Files::new();
     let path = files.next();
     let store = sqlite_in_a_file(path.clone()).await;
-    store.insert(&record(1)).await.unwrap();
+    store.insert(&record(1), &act()).await.unwrap();
     let impatient = durable(&path).busy_timeout(Duration::from_millis(20));
     let blocked = SqliteStore::with_pool(SqlitePool::connect_with(impatient).await.unwrap());
     let blocked = blocked.await.unwrap();
 
     let lock = store.pool().begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let error = blocked.insert(&record(2)).await.unwrap_err();
+    let error = blocked.insert(&record(2), &act()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.source().is_some());
     assert!(blocked.find_by_handle(&handle(1)).await.unwrap().is_some());
     drop(lock);
-    store.insert(&record(3)).await.unwrap();
+    store.insert(&record(3), &act()).await.unwrap();
 }
 
 // === SQLite: the log ===
@@ -361,10 +370,10 @@ async fn a_lock_that_does_not_end_is_unavailable_for_writers_only() {
 #[tokio::test]
 async fn the_log_keeps_the_newest_changes_and_says_what_it_lost() {
     let store = sqlite_in_memory(PathBuf::new()).await;
-    store.insert(&record(1)).await.unwrap();
+    store.insert(&record(1), &act()).await.unwrap();
     execute(&store, "UPDATE api_key_counter SET revision = 150998").await;
     for number in 2..=4 {
-        store.insert(&record(number)).await.unwrap();
+        store.insert(&record(number), &act()).await.unwrap();
     }
     execute(
         &store,
@@ -373,7 +382,7 @@ async fn the_log_keeps_the_newest_changes_and_says_what_it_lost() {
     )
     .await;
     execute(&store, "UPDATE api_key_counter SET revision = 151999").await;
-    store.insert(&record(5)).await.unwrap();
+    store.insert(&record(5), &act()).await.unwrap();
 
     let newest = Revision::new(152_000);
     let reach = |since| store.changes_since(Revision::new(since), 1);
@@ -416,7 +425,7 @@ async fn a_record_that_cannot_be_read_back_is_corrupt_and_shows_no_hash() {
         "DROP TABLE api_keys",
     ] {
         let store = sqlite_in_memory(PathBuf::new()).await;
-        store.insert(&record(1)).await.unwrap();
+        store.insert(&record(1), &act()).await.unwrap();
         let looked_up = if damage.contains("Handle7") {
             handle(7)
         } else {
@@ -442,7 +451,7 @@ async fn a_damaged_counter_or_log_is_corrupt() {
         "UPDATE api_key_changes SET key_id = 'rubbish'",
     ] {
         let store = sqlite_in_memory(PathBuf::new()).await;
-        store.insert(&record(1)).await.unwrap();
+        store.insert(&record(1), &act()).await.unwrap();
         execute(&store, damage).await;
         let log = store.changes_since(Revision::new(0), 10).await;
         assert_is_corrupt(&log.unwrap_err(), damage);
@@ -460,7 +469,7 @@ async fn a_database_of_a_newer_version_is_refused() {
     execute(
         &store,
         "INSERT INTO api_key_migrations SELECT 1000000, 'later', installed_on, success, checksum, 0
-         FROM api_key_migrations",
+         FROM api_key_migrations LIMIT 1",
     )
     .await;
     let error = SqliteStore::connect(&url(&path)).await.unwrap_err();
@@ -472,17 +481,20 @@ async fn a_database_of_a_newer_version_is_refused() {
 async fn no_error_of_a_write_shows_a_hash() {
     let store = sqlite_in_memory(PathBuf::new()).await;
     let mut key = record(1);
-    key.revision = store.insert(&key).await.unwrap();
+    key.revision = store.insert(&key, &act()).await.unwrap();
     let mut thief = record(1);
     thief.id = record(2).id;
     execute(&store, "PRAGMA query_only = ON").await;
-    let refused = store.insert(&record(3)).await.unwrap_err();
+    let refused = store.insert(&record(3), &act()).await.unwrap_err();
     execute(&store, "PRAGMA query_only = OFF").await;
     for error in [
         refused,
-        store.insert(&key).await.unwrap_err(),
-        store.insert(&thief).await.unwrap_err(),
-        store.replace(&key, Revision::new(9)).await.unwrap_err(),
+        store.insert(&key, &act()).await.unwrap_err(),
+        store.insert(&thief, &act()).await.unwrap_err(),
+        store
+            .replace(&key, Revision::new(9), &act())
+            .await
+            .unwrap_err(),
     ] {
         assert_shows_no_hash(&error);
     }
@@ -517,9 +529,9 @@ async fn nothing_that_is_logged_shows_a_hash() {
         sqlite_in_a_file(files.next()).await,
     ] {
         let mut key = full_record(1);
-        key.revision = store.insert(&key).await.unwrap();
-        store.insert(&key).await.unwrap_err();
-        store.replace(&key, key.revision).await.unwrap();
+        key.revision = store.insert(&key, &act()).await.unwrap();
+        store.insert(&key, &act()).await.unwrap_err();
+        store.replace(&key, key.revision, &act()).await.unwrap();
         store.find_by_handle(&handle(1)).await.unwrap();
         store.close().await.unwrap();
     }
@@ -560,7 +572,7 @@ async fn a_nul_in_a_text_is_a_character_like_any_other() {
     ] {
         let mut key = record(1);
         "BACK\0UP".clone_into(&mut key.name);
-        key.revision = store.insert(&key).await.unwrap();
+        key.revision = store.insert(&key, &act()).await.unwrap();
         assert_eq!(store.get(key.id).await.unwrap().as_ref(), Some(&key));
         assert_eq!(
             store
@@ -633,7 +645,7 @@ fn step() -> impl Strategy<Value = Step> {
 async fn answer(store: &dyn KeyStore, step: &Step) -> String {
     match step {
         Step::Insert { key, handles, seed } => {
-            said(store.insert(&made(*key, handles, *seed)).await)
+            said(store.insert(&made(*key, handles, *seed), &act()).await)
         }
         Step::Replace {
             key,
@@ -644,9 +656,13 @@ async fn answer(store: &dyn KeyStore, step: &Step) -> String {
             let stored = store.get(record(*key).id).await.unwrap();
             let current = stored.map_or(0, |record| record.revision.as_u64());
             let expected = Revision::new(current.saturating_sub(*behind));
-            said(store.replace(&made(*key, handles, *seed), expected).await)
+            said(
+                store
+                    .replace(&made(*key, handles, *seed), expected, &act())
+                    .await,
+            )
         }
-        Step::Delete(key) => said(store.delete(record(*key).id).await),
+        Step::Delete(key) => said(store.delete(record(*key).id, &act()).await),
         Step::Get(key) => said(store.get(record(*key).id).await),
         Step::Find(number) => said(store.find_by_handle(&handle(*number)).await),
         Step::List { seed, after, size } => {

@@ -181,7 +181,10 @@ async fn key_format_vectors() {
     let file = vectors(include_str!("vectors/key_format.json"));
     let store = MemoryStore::new();
     for key in file["keys"].as_object().unwrap().values() {
-        store.insert(&record_of(text(key))).await.unwrap();
+        store
+            .insert(&record_of(text(key)), &mcp_api_keys::testing::act())
+            .await
+            .unwrap();
     }
     let mut checked = 0;
     for vector in list(&file["vectors"]) {

@@ -7,14 +7,18 @@
 
 mod changes;
 mod new_key;
+mod principal;
 mod rotate;
+mod status;
 mod validate;
 
 use std::sync::Arc;
 
 pub use self::changes::KeyUpdate;
 pub use self::new_key::NewKey;
+pub use self::principal::Principal;
 pub use self::rotate::Grace;
+use crate::audit::{Act, AuditAction, AuditEntry, AuditFilter};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
@@ -22,7 +26,7 @@ use crate::key::{
     KeyStatus, OwnerId,
 };
 use crate::live::Live;
-use crate::store::{KeyFilter, KeyStore, PageRequest};
+use crate::store::{AuditPage, KeyFilter, KeyStore, PageRequest};
 use crate::verify::Verifier;
 
 /// How often a change is tried again when somebody else changed the key at the same time.
@@ -55,7 +59,10 @@ const HANDLES: usize = 4;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct KeyManager(Arc<Office>);
+pub struct KeyManager {
+    office: Arc<Office>,
+    principal: Arc<Principal>,
+}
 
 #[derive(Debug)]
 struct Office {
@@ -108,13 +115,27 @@ impl KeyManager {
         formats: KeyFormats,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self(Arc::new(Office {
+        let office = Office {
             store,
             live: Arc::clone(verifier.live()),
             verifier,
             formats,
             clock,
-        }))
+        };
+        Self {
+            office: Arc::new(office),
+            principal: Arc::new(Principal::system()),
+        }
+    }
+
+    /// The same manager in the hands of `principal`, who is noted in the audit trail and whose
+    /// rights bound what it does.
+    #[must_use]
+    pub fn acting_as(&self, principal: Principal) -> Self {
+        Self {
+            office: Arc::clone(&self.office),
+            principal: Arc::new(principal),
+        }
     }
 
     /// Makes a key.
@@ -125,17 +146,20 @@ impl KeyManager {
     /// hashing pool does not answer: whether the key was stored is unknown then, but nobody holds
     /// it.
     pub async fn issue(&self, new: NewKey) -> Result<IssuedKey, Error> {
-        let now = self.0.clock.now().wall;
+        let now = self.office.clock.now().wall;
         let mut record = new.into_record(now)?;
+        self.principal.claim(&mut record)?;
+        self.principal.check_reach(&record)?;
         for _ in 0..HANDLES {
             let (key, credential) = self
                 .make_secret(record.owner.as_ref(), CredentialId::FIRST)
                 .await?;
             record.credentials = vec![credential];
-            match self.0.store.insert(&record).await {
+            let act = self.act(AuditAction::Issued, None, Some(&record));
+            match self.office.store.insert(&record, &act).await {
                 Ok(revision) => {
                     record.revision = revision;
-                    self.0.live.changed(&record);
+                    self.office.live.changed(&record);
                     return issued(key, &record);
                 }
                 // One handle in 2^47 is taken by chance; another try finds a free one.
@@ -161,8 +185,10 @@ impl KeyManager {
     ///
     /// `NotFound`, if there is none; `Unavailable`.
     pub async fn get_by_handle(&self, handle: &str) -> Result<KeyInfo, Error> {
-        let record = self.0.store.find_by_handle(handle).await?;
-        shown(&record.ok_or_else(not_found)?)
+        let found = self.office.store.find_by_handle(handle).await?;
+        let record = found.ok_or_else(not_found)?;
+        self.principal.check_sight(&record)?;
+        shown(&record)
     }
 
     /// Reads one page of the keys that match, in the order of their making.
@@ -171,7 +197,20 @@ impl KeyManager {
     ///
     /// `Unavailable`.
     pub async fn list(&self, filter: &KeyFilter, page: PageRequest) -> Result<KeyPage, Error> {
-        let page = self.0.store.list(filter, page).await?;
+        let page = match self.principal.confined_to() {
+            None => self.office.store.list(filter, page).await?,
+            Some(owner) if filter.owner.as_ref().is_some_and(|asked| asked != owner) => {
+                return Ok(KeyPage {
+                    keys: Vec::new(),
+                    next: None,
+                });
+            }
+            Some(owner) => {
+                let mut own = filter.clone();
+                own.owner = Some(owner.clone());
+                self.office.store.list(&own, page).await?
+            }
+        };
         Ok(KeyPage {
             keys: page.records.iter().map(shown).collect::<Result<_, _>>()?,
             next: page.next,
@@ -187,89 +226,66 @@ impl KeyManager {
     /// `Unavailable`: whether the change was made is unknown then, and this node reads the key
     /// again before it honours it.
     pub async fn update(&self, id: KeyId, update: KeyUpdate) -> Result<KeyInfo, Error> {
-        let now = self.0.clock.now().wall;
+        let now = self.office.clock.now().wall;
         update.validate(now)?;
-        let record = self.change(id, |record| {
+        let record = self.change(id, AuditAction::Updated, |record| {
             update.check_revision(record)?;
             refuse_revoked(record)?;
             update.apply(record);
-            validate::record(record, None)
+            validate::record(record, None)?;
+            self.principal.check_reach(record)
         });
         shown(&record.await?)
     }
 
-    /// Switches a key on. A key that is on stays on.
+    /// Reads one page of the audit trail, newest first.
     ///
     /// # Errors
     ///
-    /// `NotFound`; `Conflict`, if the key is revoked; `Unavailable`.
-    pub async fn enable(&self, id: KeyId) -> Result<KeyInfo, Error> {
-        self.set_status(id, KeyStatus::Active).await
-    }
-
-    /// Switches a key off. A key that is off stays off.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`; `Conflict`, if the key is revoked; `Unavailable`.
-    pub async fn disable(&self, id: KeyId) -> Result<KeyInfo, Error> {
-        self.set_status(id, KeyStatus::Disabled).await
-    }
-
-    /// Withdraws a key for good. The record is kept, with the reason. A key that was revoked
-    /// before keeps the first time and reason.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, if the reason is longer than 500 characters; `NotFound`; `Unavailable`.
-    pub async fn revoke(&self, id: KeyId, reason: Option<&str>) -> Result<KeyInfo, Error> {
-        validate::reason(reason)?;
-        let at = self.0.clock.now().wall;
-        let record = self.change(id, |record| {
-            if !matches!(record.status, KeyStatus::Revoked { .. }) {
-                let reason = reason.map(str::to_owned);
-                record.status = KeyStatus::Revoked { at, reason };
-            }
-            Ok(())
-        });
-        shown(&record.await?)
-    }
-
-    /// Removes a key and its record for good. Returns whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable`.
-    pub async fn delete(&self, id: KeyId) -> Result<bool, Error> {
-        match self.0.store.delete(id).await {
-            Ok(existed) => {
-                self.0.live.deleted(id);
-                Ok(existed)
-            }
-            Err(error) => {
-                self.0.live.distrust(id);
-                Err(error)
-            }
+    /// `Forbidden` to members, who may only read the trail of a key of their own
+    /// ([`AuditFilter::key`]); `Unavailable`.
+    pub async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: AuditPage,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        if self.principal.confined_to().is_some() {
+            let Some(id) = filter.key else {
+                return Err(Error::new(
+                    ErrorKind::Forbidden,
+                    "only admins read the whole trail",
+                ));
+            };
+            self.record(id).await?;
         }
-    }
-
-    async fn set_status(&self, id: KeyId, status: KeyStatus) -> Result<KeyInfo, Error> {
-        let record = self.change(id, |record| {
-            refuse_revoked(record)?;
-            record.status = status.clone();
-            Ok(())
-        });
-        shown(&record.await?)
+        self.office.store.audit(filter, page).await
     }
 
     async fn record(&self, id: KeyId) -> Result<KeyRecord, Error> {
-        self.0.store.get(id).await?.ok_or_else(not_found)
+        let record = self.office.store.get(id).await?.ok_or_else(not_found)?;
+        self.principal.check_sight(&record)?;
+        Ok(record)
+    }
+
+    /// What the audit trail is to say.
+    fn act(
+        &self,
+        action: AuditAction,
+        before: Option<&KeyRecord>,
+        after: Option<&KeyRecord>,
+    ) -> Act {
+        let at = self.office.clock.now().wall;
+        let mut act = Act::new(action, self.principal.actor(), at);
+        act.source = self.principal.source().map(str::to_owned);
+        let shown = |record: Option<&KeyRecord>| record.and_then(KeyInfo::of);
+        act.changing(shown(before).as_ref(), shown(after).as_ref())
     }
 
     /// Reads, changes and writes a key, again if somebody else wrote in between.
     async fn change(
         &self,
         id: KeyId,
+        action: AuditAction,
         change: impl Fn(&mut KeyRecord) -> Result<(), Error>,
     ) -> Result<KeyRecord, Error> {
         for _ in 0..ATTEMPTS {
@@ -278,10 +294,10 @@ impl KeyManager {
             change(&mut record)?;
             if record == before {
                 // The change may be another node's that this one has not seen yet.
-                self.0.live.changed(&record);
+                self.office.live.changed(&record);
                 return Ok(record);
             }
-            if let Some(record) = self.commit(record).await? {
+            if let Some(record) = self.commit(&before, record, action).await? {
                 return Ok(record);
             }
         }
@@ -289,18 +305,29 @@ impl KeyManager {
     }
 
     /// Writes a changed record and announces it; nothing if somebody else was faster.
-    async fn commit(&self, mut record: KeyRecord) -> Result<Option<KeyRecord>, Error> {
-        record.updated_at = self.0.clock.now().wall;
-        match self.0.store.replace(&record, record.revision).await {
+    async fn commit(
+        &self,
+        before: &KeyRecord,
+        mut record: KeyRecord,
+        action: AuditAction,
+    ) -> Result<Option<KeyRecord>, Error> {
+        let act = self.act(action, Some(before), Some(&record));
+        record.updated_at = act.at;
+        match self
+            .office
+            .store
+            .replace(&record, before.revision, &act)
+            .await
+        {
             Ok(revision) => {
                 record.revision = revision;
-                self.0.live.changed(&record);
+                self.office.live.changed(&record);
                 Ok(Some(record))
             }
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
             Err(error) => {
                 // The write may have been committed although the answer was lost.
-                self.0.live.distrust(record.id);
+                self.office.live.distrust(record.id);
                 Err(error)
             }
         }
@@ -311,7 +338,7 @@ impl KeyManager {
         owner: Option<&OwnerId>,
         id: CredentialId,
     ) -> Result<(ApiKey, Credential), Error> {
-        let format = self.0.formats.issued();
+        let format = self.office.formats.issued();
         let key = format.generate(owner).map_err(no_such_owner)?;
         let handle = format
             .parse(key.expose_secret().as_bytes())
@@ -320,9 +347,9 @@ impl KeyManager {
                 Error::new(ErrorKind::Corrupt, "a new key is malformed").with_source(error)
             })?;
         let prefix = key.masked_prefix(&handle);
-        let now = self.0.clock.now().wall;
+        let now = self.office.clock.now().wall;
         let credential = self
-            .0
+            .office
             .verifier
             .enrol(&key, id, (handle, prefix), now)
             .await?;

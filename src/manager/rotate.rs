@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{ATTEMPTS, IssuedKey, KeyManager, issued, refuse_revoked, shown, too_many_changes};
+use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Credential, KeyId, KeyInfo, KeyRecord};
@@ -64,8 +65,10 @@ impl KeyManager {
             return Err(Error::invalid("grace", "must be at most 366 days"));
         }
         for _ in 0..ATTEMPTS {
-            let now = self.0.clock.now().wall;
-            let mut record = self.record(id).await?;
+            let now = self.office.clock.now().wall;
+            let before = self.record(id).await?;
+            let mut record = before.clone();
+            self.principal.check_reach(&record)?;
             refuse_revoked(&record)?;
             refuse_expired(&record, now)?;
             let newest = record.credentials.iter().map(|known| known.id).max();
@@ -76,7 +79,7 @@ impl KeyManager {
                 .pop()
                 .and_then(|old| outliving(old, grace, &record, now));
             record.credentials = old.into_iter().chain([credential]).collect();
-            if let Some(record) = self.commit(record).await? {
+            if let Some(record) = self.commit(&before, record, AuditAction::Rotated).await? {
                 return issued(key, &record);
             }
         }
@@ -89,7 +92,7 @@ impl KeyManager {
     ///
     /// `NotFound`; `Conflict`, if the key is revoked; `Unavailable`.
     pub async fn end_grace(&self, id: KeyId) -> Result<KeyInfo, Error> {
-        let record = self.change(id, |record| {
+        let record = self.change(id, AuditAction::GraceEnded, |record| {
             refuse_revoked(record)?;
             let older = record.credentials.len().saturating_sub(1);
             record.credentials.drain(..older);

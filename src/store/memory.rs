@@ -9,17 +9,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Change, ChangeLog, KeyFilter, KeyStore, Page, PageRequest, handles};
+use super::{AuditPage, Change, ChangeLog, KeyFilter, KeyStore, Page, PageRequest, handles};
+use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyRecord, Revision};
 
 /// How many changes are remembered. A reader that missed more must read everything again.
 const LOG_LENGTH: usize = 100_000;
 
+/// How many acts are remembered. They live in memory only, and hold what could be shown of a key.
+const TRAIL_LENGTH: usize = 10_000;
+
 /// A [`KeyStore`] in memory. Clones share the same keys.
 ///
 /// ```
 /// use mcp_api_keys::Timestamp;
+/// use mcp_api_keys::audit::{Act, AuditAction};
 /// use mcp_api_keys::key::{KeyId, KeyRecord};
 /// use mcp_api_keys::store::{KeyStore, MemoryStore};
 ///
@@ -28,8 +33,9 @@ const LOG_LENGTH: usize = 100_000;
 /// let store = MemoryStore::new();
 /// let now = Timestamp::from_millis(1_785_232_800_000);
 /// let record = KeyRecord::new(KeyId::generate(now), "nightly backup", now);
+/// let act = Act::new(AuditAction::Issued, "ada", now);
 ///
-/// let revision = store.insert(&record).await?;
+/// let revision = store.insert(&record, &act).await?;
 /// let stored = store.get(record.id).await?.ok_or("the key is gone")?;
 /// assert_eq!(stored.name, "nightly backup");
 /// assert_eq!(stored.revision, revision);
@@ -61,8 +67,8 @@ impl fmt::Debug for MemoryStore {
 
 #[async_trait]
 impl KeyStore for MemoryStore {
-    async fn insert(&self, record: &KeyRecord) -> Result<Revision, Error> {
-        self.state().insert(record)
+    async fn insert(&self, record: &KeyRecord, act: &Act) -> Result<Revision, Error> {
+        self.state().insert(record, act)
     }
 
     async fn get(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
@@ -75,20 +81,29 @@ impl KeyStore for MemoryStore {
         Ok(id.and_then(|id| state.records.get(id)).cloned())
     }
 
-    async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {
-        self.state().replace(record, expected)
+    async fn replace(
+        &self,
+        record: &KeyRecord,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error> {
+        self.state().replace(record, expected, act)
     }
 
     async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
         self.state().amend(record)
     }
 
-    async fn delete(&self, id: KeyId) -> Result<bool, Error> {
-        Ok(self.state().delete(id))
+    async fn delete(&self, id: KeyId, act: &Act) -> Result<bool, Error> {
+        Ok(self.state().delete(id, act))
     }
 
     async fn list(&self, filter: &KeyFilter, page: PageRequest) -> Result<Page, Error> {
         Ok(self.state().list(filter, page))
+    }
+
+    async fn audit(&self, filter: &AuditFilter, page: AuditPage) -> Result<Vec<AuditEntry>, Error> {
+        Ok(self.state().audit(filter, page))
     }
 
     async fn revision(&self) -> Result<Revision, Error> {
@@ -107,18 +122,25 @@ struct State {
     revision: Revision,
     /// The newest changes, without gaps, the last one at `revision`.
     log: VecDeque<Change>,
+    /// The newest acts, in the order of their revisions.
+    trail: VecDeque<AuditEntry>,
 }
 
 impl State {
-    fn insert(&mut self, record: &KeyRecord) -> Result<Revision, Error> {
+    fn insert(&mut self, record: &KeyRecord, act: &Act) -> Result<Revision, Error> {
         if self.records.contains_key(&record.id) {
             return Err(conflict("a key with this id exists already"));
         }
         self.check_handles(record)?;
-        Ok(self.put(record))
+        Ok(self.put(record, act))
     }
 
-    fn replace(&mut self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {
+    fn replace(
+        &mut self,
+        record: &KeyRecord,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error> {
         match self.records.get(&record.id) {
             None => return Err(Error::new(ErrorKind::NotFound, "there is no such key")),
             Some(stored) if stored.revision != expected => {
@@ -127,7 +149,7 @@ impl State {
             Some(_) => self.check_handles(record)?,
         }
         self.remove(record.id);
-        Ok(self.put(record))
+        Ok(self.put(record, act))
     }
 
     fn amend(&mut self, record: &KeyRecord) -> Result<(), Error> {
@@ -143,10 +165,10 @@ impl State {
         }
     }
 
-    fn delete(&mut self, id: KeyId) -> bool {
+    fn delete(&mut self, id: KeyId, act: &Act) -> bool {
         let found = self.remove(id);
         if found {
-            self.log(id);
+            self.log(id, act);
         }
         found
     }
@@ -196,8 +218,8 @@ impl State {
         Ok(())
     }
 
-    fn put(&mut self, record: &KeyRecord) -> Revision {
-        let revision = self.log(record.id);
+    fn put(&mut self, record: &KeyRecord, act: &Act) -> Revision {
+        let revision = self.log(record.id, act);
         for handle in handles(record) {
             self.handles.insert(handle.as_str().to_owned(), record.id);
         }
@@ -217,8 +239,24 @@ impl State {
         true
     }
 
-    fn log(&mut self, key: KeyId) -> Revision {
+    fn audit(&self, filter: &AuditFilter, page: AuditPage) -> Vec<AuditEntry> {
+        self.trail
+            .iter()
+            .rev()
+            .filter(|entry| page.before.is_none_or(|before| entry.revision < before))
+            .filter(|entry| filter.matches(entry))
+            .take(page.bounded_size())
+            .cloned()
+            .collect()
+    }
+
+    fn log(&mut self, key: KeyId, act: &Act) -> Revision {
         self.revision = self.revision.next();
+        if self.trail.len() == TRAIL_LENGTH {
+            self.trail.pop_front();
+        }
+        self.trail
+            .push_back(AuditEntry::new(self.revision, key, act));
         if self.log.len() == LOG_LENGTH {
             self.log.pop_front();
         }
@@ -245,7 +283,7 @@ mod tests {
         let id = KeyId::generate(Timestamp::from_millis(0));
         let kept = u64::try_from(LOG_LENGTH).unwrap();
         for _ in 0..kept + 5 {
-            state.log(id);
+            state.log(id, &crate::testing::act());
         }
         assert_eq!(state.log.len(), LOG_LENGTH);
 
@@ -268,7 +306,11 @@ mod tests {
         let store = MemoryStore::new();
         let time = Timestamp::from_millis(0);
         let record = KeyRecord::new(KeyId::generate(time), "a name", time);
-        store.clone().insert(&record).await.unwrap();
+        store
+            .clone()
+            .insert(&record, &crate::testing::act())
+            .await
+            .unwrap();
         assert!(store.get(record.id).await.unwrap().is_some());
         assert!(!format!("{store:?}").contains("a name"));
     }

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 pub use self::memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
+use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{Handle, KeyId, KeyRecord, OwnerId, Revision, ServerName, StatusKind};
@@ -25,7 +26,8 @@ use crate::key::{Handle, KeyId, KeyRecord, OwnerId, Revision, ServerName, Status
 ///
 /// 1. Every successful [`insert`](Self::insert), [`replace`](Self::replace) and
 ///    [`delete`](Self::delete) takes the next revision, durably and atomically with its change,
-///    and leaves one [`Change`] in the log. A call that fails changes nothing.
+///    and leaves one [`Change`] in the log and one [`AuditEntry`] of its [`Act`] in the trail. A
+///    call that fails changes nothing.
 /// 2. When a call has returned, every later read through the same store sees its effect, and a
 ///    crash does not undo it.
 /// 3. A handle belongs to at most one key. `insert` and `replace` fail with
@@ -47,7 +49,7 @@ use crate::key::{Handle, KeyId, KeyRecord, OwnerId, Revision, ServerName, Status
 #[async_trait]
 pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// Adds a key. Returns the revision of the write.
-    async fn insert(&self, record: &KeyRecord) -> Result<Revision, Error>;
+    async fn insert(&self, record: &KeyRecord, act: &Act) -> Result<Revision, Error>;
 
     /// Reads a key by its id.
     async fn get(&self, id: KeyId) -> Result<Option<KeyRecord>, Error>;
@@ -56,7 +58,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     async fn find_by_handle(&self, handle: &str) -> Result<Option<KeyRecord>, Error>;
 
     /// Overwrites a key, if nobody has changed it since `expected`. Returns the new revision.
-    async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error>;
+    async fn replace(
+        &self,
+        record: &KeyRecord,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error>;
 
     /// Overwrites what is derived from a key's secrets (hash, tag and verifier of its
     /// credentials), if the key is still of the record's revision.
@@ -66,13 +73,16 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     async fn amend(&self, record: &KeyRecord) -> Result<(), Error>;
 
     /// Removes a key for good. Returns whether there was one.
-    async fn delete(&self, id: KeyId) -> Result<bool, Error>;
+    async fn delete(&self, id: KeyId, act: &Act) -> Result<bool, Error>;
 
     /// Reads one page of the keys that match, ordered by id.
     async fn list(&self, filter: &KeyFilter, page: PageRequest) -> Result<Page, Error>;
 
     /// The revision of the last write; zero for a store never written to.
     async fn revision(&self) -> Result<Revision, Error>;
+
+    /// Reads one page of the audit trail, newest first.
+    async fn audit(&self, filter: &AuditFilter, page: AuditPage) -> Result<Vec<AuditEntry>, Error>;
 
     /// Reads up to `limit` changes after `since`, oldest first.
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error>;
@@ -82,8 +92,8 @@ macro_rules! forward_to_inner {
     ($($pointer:ty),+) => {$(
         #[async_trait]
         impl<T: KeyStore + ?Sized> KeyStore for $pointer {
-            async fn insert(&self, record: &KeyRecord) -> Result<Revision, Error> {
-                (**self).insert(record).await
+            async fn insert(&self, record: &KeyRecord, act: &Act) -> Result<Revision, Error> {
+                (**self).insert(record, act).await
             }
 
             async fn get(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
@@ -94,16 +104,16 @@ macro_rules! forward_to_inner {
                 (**self).find_by_handle(handle).await
             }
 
-            async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {
-                (**self).replace(record, expected).await
+            async fn replace(&self, record: &KeyRecord, expected: Revision, act: &Act) -> Result<Revision, Error> {
+                (**self).replace(record, expected, act).await
             }
 
             async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
                 (**self).amend(record).await
             }
 
-            async fn delete(&self, id: KeyId) -> Result<bool, Error> {
-                (**self).delete(id).await
+            async fn delete(&self, id: KeyId, act: &Act) -> Result<bool, Error> {
+                (**self).delete(id, act).await
             }
 
             async fn list(&self, filter: &KeyFilter, page: PageRequest) -> Result<Page, Error> {
@@ -112,6 +122,14 @@ macro_rules! forward_to_inner {
 
             async fn revision(&self) -> Result<Revision, Error> {
                 (**self).revision().await
+            }
+
+            async fn audit(
+                &self,
+                filter: &AuditFilter,
+                page: AuditPage,
+            ) -> Result<Vec<AuditEntry>, Error> {
+                (**self).audit(filter, page).await
             }
 
             async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error> {
@@ -239,6 +257,40 @@ impl PageRequest {
 impl Default for PageRequest {
     fn default() -> Self {
         Self::first(100)
+    }
+}
+
+/// Which entries of the audit trail to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a page is where it starts and how long it is"
+)]
+pub struct AuditPage {
+    /// Only entries older than the one with this revision; from the newest on if nothing.
+    pub before: Option<Revision>,
+    /// At most this many entries; held within 1 to 1,000.
+    pub size: usize,
+}
+
+impl AuditPage {
+    /// The newest `size` entries.
+    pub const fn newest(size: usize) -> Self {
+        Self { before: None, size }
+    }
+
+    /// The page of the same size before `revision`.
+    #[must_use]
+    pub const fn before(self, revision: Revision) -> Self {
+        Self {
+            before: Some(revision),
+            size: self.size,
+        }
+    }
+
+    /// The size, held within its bounds.
+    pub fn bounded_size(&self) -> usize {
+        self.size.clamp(1, 1_000)
     }
 }
 

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyRecord, Revision};
-use crate::store::{ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
+use crate::store::{AuditPage, ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
 
 /// A [`KeyStore`] around another one that does what its [`Faults`] say, and counts its calls.
 ///
@@ -75,6 +76,8 @@ pub enum Call {
     Delete,
     /// [`KeyStore::list`]
     List,
+    /// [`KeyStore::audit`]
+    Audit,
     /// [`KeyStore::revision`]
     Revision,
     /// [`KeyStore::changes_since`]
@@ -297,8 +300,8 @@ impl Drop for Held<'_> {
 
 #[async_trait]
 impl<S: KeyStore> KeyStore for FaultyStore<S> {
-    async fn insert(&self, record: &KeyRecord) -> Result<Revision, Error> {
-        self.run(Call::Insert, self.inner.insert(record)).await
+    async fn insert(&self, record: &KeyRecord, act: &Act) -> Result<Revision, Error> {
+        self.run(Call::Insert, self.inner.insert(record, act)).await
     }
 
     async fn get(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
@@ -314,17 +317,26 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
         self.run(Call::Amend, self.inner.amend(record)).await
     }
 
-    async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {
-        self.run(Call::Replace, self.inner.replace(record, expected))
+    async fn replace(
+        &self,
+        record: &KeyRecord,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error> {
+        self.run(Call::Replace, self.inner.replace(record, expected, act))
             .await
     }
 
-    async fn delete(&self, id: KeyId) -> Result<bool, Error> {
-        self.run(Call::Delete, self.inner.delete(id)).await
+    async fn delete(&self, id: KeyId, act: &Act) -> Result<bool, Error> {
+        self.run(Call::Delete, self.inner.delete(id, act)).await
     }
 
     async fn list(&self, filter: &KeyFilter, page: PageRequest) -> Result<Page, Error> {
         self.run(Call::List, self.inner.list(filter, page)).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter, page: AuditPage) -> Result<Vec<AuditEntry>, Error> {
+        self.run(Call::Audit, self.inner.audit(filter, page)).await
     }
 
     async fn revision(&self) -> Result<Revision, Error> {
@@ -371,8 +383,8 @@ mod tests {
         let record = record();
         faults.nth(1, Fault::Fail);
         faults.nth(2, Fault::Lose);
-        assert!(store.insert(&record).await.is_err());
-        assert!(store.insert(&record).await.is_err());
+        assert!(store.insert(&record, &crate::testing::act()).await.is_err());
+        assert!(store.insert(&record, &crate::testing::act()).await.is_err());
         assert_eq!(store.revision().await.unwrap(), Revision::new(1));
     }
 
@@ -387,7 +399,10 @@ mod tests {
         let early = read(store.clone());
         faults.until_held(2).await;
 
-        store.insert(&record()).await.unwrap();
+        store
+            .insert(&record(), &crate::testing::act())
+            .await
+            .unwrap();
         faults.release();
         assert_eq!(late.await.unwrap().unwrap(), Revision::new(1));
         assert_eq!(early.await.unwrap().unwrap(), Revision::new(0));

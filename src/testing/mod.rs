@@ -19,3 +19,4 @@ pub mod store;
 
 pub use self::clock::ManualClock;
 pub use self::faults::{Call, Fault, Faults, FaultyStore};
+pub use self::records::act;

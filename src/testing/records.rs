@@ -1,5 +1,6 @@
 //! Records to test with. Equal arguments give equal records.
 
+use crate::audit::{Act, AuditAction};
 use crate::clock::Timestamp;
 use crate::key::{
     Credential, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, LimitUnit, NetworkRules,
@@ -69,8 +70,8 @@ pub fn full_record(number: u64) -> KeyRecord {
 fn rotating(number: u64, end: Timestamp) -> Vec<Credential> {
     let mut old = credential(&format!("Old{number}"));
     old.ends_at = Some(end);
-    old.tag = Some(Tag::new(u32::MAX));
-    let mut new = credential(&handle(number));
+    old.set_tag(Some(Tag::new(u32::MAX)));
+    let mut new = credential(&handle(number)).imported();
     new.id = CredentialId::FIRST.next();
     new.verifier = Some(Verifier::new("pepper-1", [0xfe; 32]));
     vec![old, new]
@@ -133,4 +134,9 @@ impl Dice {
             .get(index)
             .expect("there is something to choose from")
     }
+}
+
+/// An act to write a record with, where it is not the act that is tested.
+pub fn act() -> Act {
+    Act::new(AuditAction::Updated, "tester", NOON)
 }

@@ -1,8 +1,9 @@
 //! The first use of a new secret, which the end of the old one may wait for.
 
 use super::{ATTEMPTS, Work};
+use crate::audit::{Act, AuditAction};
 use crate::error::{Error, ErrorKind};
-use crate::key::{CredentialId, KeyRecord};
+use crate::key::{CredentialId, KeyInfo, KeyRecord};
 
 impl Work {
     /// Starts the countdown of an older secret that waits for this one to be presented.
@@ -17,13 +18,16 @@ impl Work {
     ) -> Result<(), Error> {
         let mut record = record.clone();
         for _ in 0..ATTEMPTS {
+            let before = KeyInfo::of(&record);
             let expected = record.revision;
             let now = self.clock.now().wall;
             if !record.newest_was_presented(presented, now) {
                 return Ok(());
             }
             record.updated_at = now;
-            let write = self.store.replace(&record, expected);
+            let act = Act::new(AuditAction::GraceStarted, "system", now)
+                .changing(before.as_ref(), KeyInfo::of(&record).as_ref());
+            let write = self.store.replace(&record, expected, &act);
             match tokio::time::timeout(self.deadline, write).await {
                 Ok(Ok(revision)) => {
                     record.revision = revision;

@@ -73,7 +73,10 @@ async fn a_stored_hash_that_cannot_be_used_is_an_outage_of_that_key_alone() {
     let mut record = store.get(bad.info().id).await.unwrap().unwrap();
     let bomb = record.credentials[0].hash.replacen("m=8", "m=4194304", 1);
     record.credentials[0].hash = bomb;
-    store.replace(&record, record.revision).await.unwrap();
+    store
+        .replace(&record, record.revision, &mcp_api_keys::testing::act())
+        .await
+        .unwrap();
     let hashes = keys.stats().slow_hashes;
     let answer = guarded.send(bad.key().expose_secret()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -14,6 +14,7 @@
 
 mod connect;
 mod rows;
+mod trail;
 mod write;
 
 use std::fmt;
@@ -25,7 +26,8 @@ use tokio::sync::Mutex;
 
 use self::rows::{LogRow, Row, change_log, failed, page, selecting};
 use self::write::Write;
-use super::{ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
+use super::{AuditPage, ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
+use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::error::Error;
 use crate::key::{KeyId, KeyRecord, Revision, StatusKind};
 
@@ -33,6 +35,7 @@ use crate::key::{KeyId, KeyRecord, Revision, StatusKind};
 ///
 /// ```
 /// use mcp_api_keys::Timestamp;
+/// use mcp_api_keys::audit::{Act, AuditAction};
 /// use mcp_api_keys::key::{Credential, CredentialId, KeyId, KeyRecord};
 /// use mcp_api_keys::store::{KeyStore, SqliteStore};
 ///
@@ -45,11 +48,12 @@ use crate::key::{KeyId, KeyRecord, Revision, StatusKind};
 ///
 /// let now = Timestamp::from_millis(1_785_232_800_000);
 /// let mut record = KeyRecord::new(KeyId::generate(now), "nightly backup", now);
+/// let act = Act::new(AuditAction::Issued, "ada", now);
 /// let handle = "ATgKlpEa".parse()?;
 /// let secret = Credential::new(CredentialId::FIRST, handle, "mcp_sk_", "a hash", now);
 /// record.credentials.push(secret);
 ///
-/// store.insert(&record).await?;
+/// store.insert(&record, &act).await?;
 /// let found = store.find_by_handle("ATgKlpEa").await?.ok_or("the key is gone")?;
 /// assert_eq!(found.name, "nightly backup");
 ///
@@ -155,11 +159,11 @@ impl fmt::Debug for SqliteStore {
 
 #[async_trait]
 impl KeyStore for SqliteStore {
-    async fn insert(&self, record: &KeyRecord) -> Result<Revision, Error> {
+    async fn insert(&self, record: &KeyRecord, act: &Act) -> Result<Revision, Error> {
         let mut write = Write::begin(self).await?;
         write.insert(record).await?;
         write.put_names(record).await?;
-        write.commit(record.id).await
+        write.commit(record.id, act).await
     }
 
     async fn get(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
@@ -182,25 +186,30 @@ impl KeyStore for SqliteStore {
         row.map(|row| row.into_record_of(handle)).transpose()
     }
 
-    async fn replace(&self, record: &KeyRecord, expected: Revision) -> Result<Revision, Error> {
+    async fn replace(
+        &self,
+        record: &KeyRecord,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error> {
         let mut write = Write::begin(self).await?;
         write.update(record, expected).await?;
         write.forget_names(record.id).await?;
         write.put_names(record).await?;
-        write.commit(record.id).await
+        write.commit(record.id, act).await
     }
 
     async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
         write::amend(self, record).await
     }
 
-    async fn delete(&self, id: KeyId) -> Result<bool, Error> {
+    async fn delete(&self, id: KeyId, act: &Act) -> Result<bool, Error> {
         let mut write = Write::begin(self).await?;
         write.forget_names(id).await?;
         if !write.delete(id).await? {
             return Ok(false);
         }
-        write.commit(id).await.map(|_| true)
+        write.commit(id, act).await.map(|_| true)
     }
 
     async fn list(&self, filter: &KeyFilter, wanted: PageRequest) -> Result<Page, Error> {
@@ -239,6 +248,10 @@ impl KeyStore for SqliteStore {
         .await
         .map_err(failed)?;
         page(rows, wanted.bounded_size())
+    }
+
+    async fn audit(&self, filter: &AuditFilter, page: AuditPage) -> Result<Vec<AuditEntry>, Error> {
+        trail::read(self, filter, page).await
     }
 
     async fn revision(&self) -> Result<Revision, Error> {

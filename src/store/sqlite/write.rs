@@ -5,7 +5,8 @@ use tokio::sync::MutexGuard;
 use tokio::time::timeout;
 
 use super::rows::{self, Columns, failed, json_of};
-use super::{SqliteStore, connect};
+use super::{SqliteStore, connect, trail};
+use crate::audit::Act;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyRecord, Revision};
 
@@ -200,7 +201,8 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
-    pub(super) async fn commit(mut self, id: KeyId) -> Result<Revision, Error> {
+    pub(super) async fn commit(mut self, id: KeyId, act: &Act) -> Result<Revision, Error> {
+        trail::add(&mut self.transaction, self.revision, id, act).await?;
         query("INSERT INTO api_key_changes (revision, key_id) VALUES (?1, ?2)")
             .bind(rows::number(self.revision))
             .bind(id.to_string())

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::error::ErrorKind;
 use crate::key::{KeyId, KeyRecord, Revision};
 use crate::store::{ChangeLog, KeyStore};
+use crate::testing::act;
 use crate::testing::records::{credential, full_record, handle, record};
 
 /// There is nothing in a new store, and reading it is no error.
@@ -15,7 +16,7 @@ pub async fn begins_empty(store: &dyn KeyStore) {
     assert_eq!(ok(store.find_by_handle(&handle(1)).await), None);
     assert_eq!(all(store).await, []);
     assert_eq!(changes(store, 0, 10).await, ChangeLog::Changes(Vec::new()));
-    assert!(!ok(store.delete(id).await));
+    assert!(!ok(store.delete(id, &act()).await));
     assert_eq!(ok(store.revision().await), Revision::new(0));
 }
 
@@ -23,7 +24,7 @@ pub async fn begins_empty(store: &dyn KeyStore) {
 pub async fn inserts_and_reads_back_every_field(store: &dyn KeyStore) {
     let mut written = full_record(1);
     written.revision = Revision::new(77);
-    let revision = ok(store.insert(&written).await);
+    let revision = ok(store.insert(&written, &act()).await);
     assert_eq!(revision, Revision::new(1));
 
     written.revision = revision;
@@ -83,7 +84,7 @@ pub async fn refuses_a_taken_id(store: &dyn KeyStore) {
     insert(store, &mut first).await;
     let mut second = record(2);
     second.id = first.id;
-    conflicts(store.insert(&second).await);
+    conflicts(store.insert(&second, &act()).await);
     assert_eq!(all(store).await, [first]);
     assert_eq!(ok(store.find_by_handle(&handle(2)).await), None);
 }
@@ -96,13 +97,13 @@ pub async fn refuses_a_taken_handle_and_changes_nothing(store: &dyn KeyStore) {
 
     let mut greedy = record(3);
     greedy.credentials.push(credential(&handle(1)));
-    conflicts(store.insert(&greedy).await);
+    conflicts(store.insert(&greedy, &act()).await);
 
     let mut changed = second.clone();
     "changed".clone_into(&mut changed.name);
     changed.credentials.insert(0, credential("Free"));
     changed.credentials.push(credential(&handle(1)));
-    conflicts(store.replace(&changed, second.revision).await);
+    conflicts(store.replace(&changed, second.revision, &act()).await);
 
     assert_eq!(all(store).await, [first.clone(), second.clone()]);
     assert_eq!(ok(store.find_by_handle(&handle(1)).await), Some(first));
@@ -171,12 +172,12 @@ pub async fn replaces_only_the_expected_revision(store: &dyn KeyStore) {
         Revision::new(2),
         Revision::new(u64::MAX),
     ] {
-        conflicts(store.replace(&stale, expected).await);
+        conflicts(store.replace(&stale, expected, &act()).await);
     }
     assert_eq!(ok(store.get(key.id).await), Some(key));
     fails_with(
         ErrorKind::NotFound,
-        store.replace(&record(3), Revision::new(0)).await,
+        store.replace(&record(3), Revision::new(0), &act()).await,
     );
     assert_eq!(ok(store.get(record(3).id).await), None);
 }
@@ -212,12 +213,15 @@ pub async fn deletes_for_good_and_frees_the_names(store: &dyn KeyStore) {
     let mut key = full_record(1);
     insert(store, &mut key).await;
     insert(store, &mut record(2)).await;
-    assert!(ok(store.delete(key.id).await));
-    assert!(!ok(store.delete(key.id).await));
+    assert!(ok(store.delete(key.id, &act()).await));
+    assert!(!ok(store.delete(key.id, &act()).await));
 
     assert_eq!(ok(store.get(key.id).await), None);
     assert_eq!(ok(store.find_by_handle(&handle(1)).await), None);
-    fails_with(ErrorKind::NotFound, store.replace(&key, key.revision).await);
+    fails_with(
+        ErrorKind::NotFound,
+        store.replace(&key, key.revision, &act()).await,
+    );
     assert_eq!(all(store).await.len(), 1);
 
     insert(store, &mut key).await;

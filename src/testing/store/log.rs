@@ -4,6 +4,7 @@ use super::{changes, conflicts, fails_with, insert, log_of, ok, replace};
 use crate::error::ErrorKind;
 use crate::key::{KeyRecord, Revision};
 use crate::store::{ChangeLog, KeyStore};
+use crate::testing::act;
 use crate::testing::records::record;
 
 /// Each write takes the next revision and leaves one change, a deletion too.
@@ -12,7 +13,7 @@ pub async fn logs_every_write_without_gaps(store: &dyn KeyStore) {
     insert(store, &mut first).await;
     insert(store, &mut second).await;
     replace(store, &mut first).await;
-    ok(store.delete(second.id).await);
+    ok(store.delete(second.id, &act()).await);
     replace(store, &mut first).await;
 
     assert_eq!(ok(store.revision().await), Revision::new(5));
@@ -23,25 +24,28 @@ pub async fn logs_every_write_without_gaps(store: &dyn KeyStore) {
 /// A write that fails leaves counter and log as they were.
 pub async fn takes_no_revision_for_a_failed_write(store: &dyn KeyStore) {
     insert(store, &mut record(1)).await;
-    conflicts(store.insert(&record(1)).await);
+    conflicts(store.insert(&record(1), &act()).await);
     conflicts(
         store
-            .insert(&KeyRecord {
-                id: record(2).id,
-                ..record(1)
-            })
+            .insert(
+                &KeyRecord {
+                    id: record(2).id,
+                    ..record(1)
+                },
+                &act(),
+            )
             .await,
     );
-    conflicts(store.replace(&record(1), Revision::new(9)).await);
+    conflicts(store.replace(&record(1), Revision::new(9), &act()).await);
     fails_with(
         ErrorKind::NotFound,
-        store.replace(&record(3), Revision::new(1)).await,
+        store.replace(&record(3), Revision::new(1), &act()).await,
     );
-    assert!(!ok(store.delete(record(3).id).await));
+    assert!(!ok(store.delete(record(3).id, &act()).await));
 
     assert_eq!(ok(store.revision().await), Revision::new(1));
     assert_eq!(changes(store, 0, 100).await, log_of(1, &[record(1).id]));
-    assert_eq!(ok(store.insert(&record(2)).await), Revision::new(2));
+    assert_eq!(ok(store.insert(&record(2), &act()).await), Revision::new(2));
 }
 
 /// What is derived from a secret is written without a revision and without a change.
@@ -51,7 +55,7 @@ pub async fn amends_without_a_revision(store: &dyn KeyStore) {
     let mut amended = key.clone();
     for credential in &mut amended.credentials {
         credential.hash = "another hash of the same secret".to_owned();
-        credential.tag = None;
+        credential.set_tag(None);
     }
     ok(store.amend(&amended).await);
     assert_eq!(ok(store.get(key.id).await), Some(amended.clone()));

@@ -16,6 +16,7 @@ mod keys;
 mod lists;
 mod log;
 mod together;
+mod trail;
 
 use std::sync::Arc;
 
@@ -23,9 +24,11 @@ pub use self::keys::*;
 pub use self::lists::*;
 pub use self::log::*;
 pub use self::together::*;
+pub use self::trail::*;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyRecord, Revision};
 use crate::store::{Change, ChangeLog, KeyFilter, KeyStore, PageRequest};
+use crate::testing::act;
 
 /// Checks every promise, each on a fresh store.
 ///
@@ -60,6 +63,8 @@ where
             takes_no_revision_for_a_failed_write
             reads_changes_in_order_and_in_batches
             says_that_a_revision_is_out_of_reach
+            keeps_one_entry_of_the_trail_for_each_write
+            reads_the_trail_newest_first_and_filtered
             lists_in_pages_without_gaps_or_repeats
             filters_as_the_filter_says;
         together:
@@ -70,11 +75,11 @@ where
     }
 }
 async fn insert(store: &dyn KeyStore, key: &mut KeyRecord) {
-    key.revision = ok(store.insert(key).await);
+    key.revision = ok(store.insert(key, &act()).await);
 }
 
 async fn replace(store: &dyn KeyStore, key: &mut KeyRecord) {
-    key.revision = ok(store.replace(key, key.revision).await);
+    key.revision = ok(store.replace(key, key.revision, &act()).await);
 }
 
 async fn all(store: &dyn KeyStore) -> Vec<KeyRecord> {

@@ -8,6 +8,7 @@ use super::{all, changes, insert, log_of, ok};
 use crate::error::ErrorKind;
 use crate::key::{KeyRecord, Revision};
 use crate::store::{ChangeLog, KeyStore};
+use crate::testing::act;
 use crate::testing::records::{handle, record};
 
 /// Of many writers that saw the same state, one wins; the others are told.
@@ -17,7 +18,7 @@ pub async fn lets_one_of_many_replaces_win(store: Arc<dyn KeyStore>) {
     let tasks = (0..16).map(|number| {
         let (store, mut mine) = (store.clone(), key.clone());
         mine.name = format!("winner {number}");
-        tokio::spawn(async move { (store.replace(&mine, mine.revision).await, mine) })
+        tokio::spawn(async move { (store.replace(&mine, mine.revision, &act()).await, mine) })
     });
     let mut winners = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
@@ -43,7 +44,7 @@ pub async fn lets_one_of_many_inserts_win(store: Arc<dyn KeyStore>) {
             id: record(number).id,
             ..record(100)
         };
-        tokio::spawn(async move { store.insert(&key).await.map(|_| key.id) })
+        tokio::spawn(async move { store.insert(&key, &act()).await.map(|_| key.id) })
     });
     let mut winners = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
@@ -96,7 +97,7 @@ pub async fn leaves_an_abandoned_write_whole_or_absent(store: Arc<dyn KeyStore>)
     for number in 0..60 {
         let key = record(number);
         let writing = store.clone();
-        let write = tokio::spawn(async move { writing.insert(&key).await });
+        let write = tokio::spawn(async move { writing.insert(&key, &act()).await });
         for _ in 0..number % 20 {
             tokio::task::yield_now().await;
         }

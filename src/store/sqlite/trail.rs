@@ -1,0 +1,106 @@
+//! The audit trail as rows.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::{FromRow, Sqlite, Transaction, query, query_as};
+
+use super::SqliteStore;
+use super::rows::{self, failed};
+use crate::audit::{Act, AuditEntry, AuditFilter};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind};
+use crate::key::{KeyId, Revision};
+use crate::store::AuditPage;
+
+/// Adds the entry of `act` to the write that `transaction` is.
+pub(super) async fn add(
+    transaction: &mut Transaction<'static, Sqlite>,
+    revision: Revision,
+    key: KeyId,
+    act: &Act,
+) -> Result<(), Error> {
+    let json = |value: &Option<Value>| value.as_ref().map(Value::to_string);
+    query(
+        "INSERT INTO api_key_audit (revision, at, actor, source, action, key_id, before, after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )
+    .bind(rows::number(revision))
+    .bind(act.at.as_millis())
+    .bind(&act.actor)
+    .bind(&act.source)
+    .bind(act.action.as_str())
+    .bind(key.to_string())
+    .bind(json(&act.before))
+    .bind(json(&act.after))
+    .execute(&mut **transaction)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
+/// Reads a page, newest first. Each condition is `AuditFilter::matches`, line by line.
+pub(super) async fn read(
+    store: &SqliteStore,
+    filter: &AuditFilter,
+    page: AuditPage,
+) -> Result<Vec<AuditEntry>, Error> {
+    let rows: Vec<Row> = query_as(
+        "SELECT revision, at, actor, source, action, key_id, before, after
+         FROM api_key_audit
+         WHERE (?1 IS NULL OR revision < ?1)
+           AND (?2 IS NULL OR key_id = ?2)
+           AND (?3 IS NULL OR actor = ?3)
+           AND (?4 IS NULL OR at >= ?4)
+           AND (?5 IS NULL OR at < ?5)
+         ORDER BY revision DESC
+         LIMIT ?6",
+    )
+    .bind(page.before.map(rows::number))
+    .bind(filter.key.map(|key| key.to_string()))
+    .bind(&filter.actor)
+    .bind(filter.since.map(Timestamp::as_millis))
+    .bind(filter.until.map(Timestamp::as_millis))
+    .bind(i64::try_from(page.bounded_size()).unwrap_or(i64::MAX))
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?;
+    rows.into_iter().map(Row::into_entry).collect()
+}
+
+#[derive(FromRow)]
+struct Row {
+    revision: i64,
+    at: i64,
+    actor: String,
+    source: Option<String>,
+    action: String,
+    key_id: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Row {
+    fn into_entry(self) -> Result<AuditEntry, Error> {
+        Ok(AuditEntry {
+            revision: rows::revision(self.revision)?,
+            at: Timestamp::from_millis(self.at),
+            actor: self.actor,
+            source: self.source,
+            action: parse(&format!("{:?}", self.action))?,
+            key: self.key_id.parse().map_err(|_| unreadable())?,
+            before: self.before.as_deref().map(parse).transpose()?,
+            after: self.after.as_deref().map(parse).transpose()?,
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
+    serde_json::from_str(json).map_err(|_| unreadable())
+}
+
+fn unreadable() -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        "an entry of the audit trail cannot be read",
+    )
+}
