@@ -60,7 +60,7 @@
 //!  9  framework   axum, tonic, rmcp: one file each
 //!  8  layer       the only room that knows tower, and where a refusal becomes an answer
 //!  7  gate        the request path, in one visible sequence
-//!     manager     the life of a key: issue, change, rotate, withdraw
+//!     manager     the life of a key: issue, import, change, rotate, withdraw
 //!  6  verify      is this the secret we issued? fingerprints, proofs, tag, pepper, slow hash
 //!  5  live        the state of the keys in use, and how fresh it is
 //!  4  limit       rate limits of keys, failures of addresses
@@ -147,7 +147,9 @@ pub use self::gate::{Gate, Permit};
 pub use self::key::{ApiKey, Carrier, KeyFormat, RateLimit};
 pub use self::keys::{ApiKeys, ApiKeysBuilder};
 pub use self::layer::{ApiKeyLayer, RequireScopeLayer};
-pub use self::manager::{Grace, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey, Principal};
+pub use self::manager::{
+    Grace, ImportKey, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey, Principal,
+};
 pub use self::rejection::{Rejection, RejectionKind, RejectionType};
 pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper, VerifyStats};
 

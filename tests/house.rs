@@ -46,6 +46,8 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("governor", &["limit/"]),
     ("moka", &["verify/"]),
     ("argon2", &["verify/"]),
+    ("base64ct", &["verify/"]),
+    ("bcrypt", &["verify/"]),
     ("arc_swap", &["live/"]),
     ("getrandom", &["key/base62.rs"]),
     ("jiff", &["clock.rs"]),

@@ -20,11 +20,15 @@ pub struct Credential {
     pub handle: Handle,
     /// The text before the handle, for showing the key masked.
     pub prefix: String,
-    /// The hash of the whole key text, tagged with its scheme (a PHC string for Argon2id).
+    /// The hash of the whole key text, tagged with its scheme: `$argon2id$…`, and on imported keys
+    /// also `$2b$…` or `sha256:…`, until they are first used.
     pub hash: String,
-    /// A quick check that spares the slow hash; absent on imported keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<Tag>,
+    #[serde(
+        rename = "tag",
+        default,
+        skip_serializing_if = "Origin::goes_without_saying"
+    )]
+    origin: Origin,
     /// A fast verifier under a pepper kept outside the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier: Option<Verifier>,
@@ -40,7 +44,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// A credential without tag, verifier or end.
+    /// A credential without tag, verifier or end, of a secret that was made here.
     pub fn new(
         id: CredentialId,
         handle: Handle,
@@ -53,11 +57,43 @@ impl Credential {
             handle,
             prefix: prefix.into(),
             hash: hash.into(),
-            tag: None,
+            origin: Origin::default(),
             verifier: None,
             created_at,
             ends_at: None,
             ends_after_successor_ms: None,
+        }
+    }
+
+    /// The same credential, of a secret that came from another system. It never has a tag: nobody
+    /// knows how random the secret is.
+    #[must_use]
+    pub fn imported(mut self) -> Self {
+        self.origin = Origin::Imported(Never::Never);
+        self
+    }
+
+    /// Whether the secret came from another system.
+    pub fn is_imported(&self) -> bool {
+        matches!(self.origin, Origin::Imported(_))
+    }
+
+    /// The quick check that spares the slow hash.
+    pub fn tag(&self) -> Option<Tag> {
+        match self.origin {
+            Origin::Issued(tag) => tag,
+            Origin::Imported(_) => None,
+        }
+    }
+
+    /// Sets the tag. An imported credential stays without one, and the answer is `false`.
+    pub fn set_tag(&mut self, tag: Option<Tag>) -> bool {
+        match &mut self.origin {
+            Origin::Issued(place) => {
+                *place = tag;
+                true
+            }
+            Origin::Imported(_) => false,
         }
     }
 
@@ -75,6 +111,33 @@ impl fmt::Debug for Credential {
             .field("created_at", &self.created_at)
             .field("ends_at", &self.ends_at)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where a secret came from, and so whether it may have a tag. Stored under the name of the tag: the
+/// tag, nothing, or the word `never`. No row can say both.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Origin {
+    Issued(Option<Tag>),
+    Imported(Never),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Never {
+    Never,
+}
+
+impl Origin {
+    fn goes_without_saying(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::Issued(None)
     }
 }
 
@@ -105,7 +168,7 @@ impl CredentialId {
 /// refused by it without paying for the slow hash.
 ///
 /// It narrows a search by 32 bits, which a random 142-bit secret does not notice and a low-entropy
-/// one would not survive. Imported keys therefore never have one.
+/// one would not survive. [Imported](Credential::imported) secrets therefore never have one.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tag(u32);
@@ -205,15 +268,44 @@ mod tests {
             "$argon2id$v=19$secret",
             Timestamp::from_millis(0),
         );
-        credential.tag = Some(Tag::new(0xdead_beef));
+        credential.set_tag(Some(Tag::new(0xdead_beef)));
         credential.verifier = Some(Verifier::new("p1", [0xab; 32]));
         let shown = format!(
             "{credential:?} {:?} {:?}",
-            credential.tag, credential.verifier
+            credential.tag(),
+            credential.verifier
         );
         for hidden in ["argon2id", "dead", "3735928559", "abab", "171"] {
             assert!(!shown.contains(hidden), "{shown}");
         }
+    }
+
+    #[test]
+    fn an_imported_secret_never_has_a_tag_in_memory_or_in_store() {
+        let issued = Credential::new(
+            CredentialId::FIRST,
+            "ATgKlpEa".parse().unwrap(),
+            "mcp_sk_",
+            "sha256:",
+            Timestamp::from_millis(0),
+        );
+        let mut imported = issued.clone().imported();
+        assert!(imported.is_imported() && !issued.is_imported());
+        assert!(!imported.set_tag(Some(Tag::new(7))));
+        assert_eq!(imported.tag(), None);
+        let json = serde_json::to_string(&imported).unwrap();
+        assert!(json.contains(r#""tag":"never""#), "{json}");
+        assert_eq!(serde_json::from_str::<Credential>(&json).unwrap(), imported);
+
+        // Rows as they were always written: with a tag, and without.
+        let json = serde_json::to_string(&issued).unwrap();
+        assert!(!json.contains("tag"), "{json}");
+        assert_eq!(serde_json::from_str::<Credential>(&json).unwrap(), issued);
+        let tagged = json.replacen('{', r#"{"tag":7,"#, 1);
+        let tagged = serde_json::from_str::<Credential>(&tagged).unwrap();
+        assert_eq!(tagged.tag(), Some(Tag::new(7)));
+        let strange = json.replacen('{', r#"{"tag":"often","#, 1);
+        assert!(serde_json::from_str::<Credential>(&strange).is_err());
     }
 
     #[test]

@@ -181,6 +181,29 @@ impl KeyFormat {
     }
 }
 
+impl KeyFormat {
+    /// How long a key of this format is, or may be if nothing is known of what stands before its
+    /// handle; nothing, if no key of this format has `prefix` there.
+    fn length_after(&self, prefix: Option<&str>) -> Option<usize> {
+        let is_ours = || prefix.is_none_or(|prefix| *prefix == *self.prefix);
+        match self.family {
+            Family::Checksummed => is_ours().then_some(self.prefix.len() + BODY + CHECKSUM),
+            Family::Plain => is_ours().then_some(self.prefix.len() + BODY),
+            Family::Segmented => {
+                let owner = match prefix {
+                    None => OWNER_MAX,
+                    Some(prefix) => prefix
+                        .strip_prefix(&*self.prefix)
+                        .and_then(|rest| rest.strip_suffix('-'))
+                        .filter(|owner| is_owner_segment(owner.as_bytes()))?
+                        .len(),
+                };
+                Some(self.prefix.len() + owner + 1 + HANDLE + 1 + BODY)
+            }
+        }
+    }
+}
+
 impl Default for KeyFormat {
     /// Checksummed keys under `mcp_sk_`.
     fn default() -> Self {
@@ -273,6 +296,21 @@ impl KeyFormats {
     }
 }
 
+impl KeyFormats {
+    /// Whether keys can have this handle.
+    pub(crate) fn give_handle(handle: &Handle) -> bool {
+        handle.as_str().len() == HANDLE
+    }
+
+    /// How long a key of an accepted format with `prefix` before its handle is at most; nothing,
+    /// if there are no such keys.
+    pub(crate) fn longest_key(&self, prefix: Option<&str>) -> Option<usize> {
+        self.iter()
+            .filter_map(|format| format.length_after(prefix))
+            .max()
+    }
+}
+
 /// A well-formed key as it was presented. Whether it exists is another question.
 #[derive(Clone, Copy)]
 pub struct ParsedKey<'t> {
@@ -354,6 +392,24 @@ mod tests {
             KeyFormat::new("a_b_c_").unwrap(),
             KeyFormat::segmented("ok1").unwrap(),
         ]
+    }
+
+    #[test]
+    fn the_length_of_keys_is_known_from_what_stands_before_the_handle() {
+        let ada: OwnerId = "team-ada".parse().unwrap();
+        for (format, prefix) in [
+            (KeyFormat::default(), "mcp_sk_"),
+            (KeyFormat::new("mgw_").unwrap().without_checksum(), "mgw_"),
+            (KeyFormat::segmented("ok1").unwrap(), "ok1-team-ada-"),
+        ] {
+            let key = format.generate(Some(&ada)).unwrap();
+            let length = key.expose_secret().len();
+            assert_eq!(format.length_after(Some(prefix)), Some(length));
+            assert!(format.length_after(None).unwrap() >= length);
+            for wrong in ["", "ok1-", "ok1--", "ok1-a b-", "mcp_sk", "mgw_-"] {
+                assert_eq!(format.length_after(Some(wrong)), None, "{wrong}");
+            }
+        }
     }
 
     #[test]

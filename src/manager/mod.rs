@@ -1,4 +1,4 @@
-//! The life of a key: issue, read, change, rotate, withdraw.
+//! The life of a key: issue, import, read, change, rotate, withdraw.
 //!
 //! 1. A call returns after its change was committed *and* after this node's live state shows it:
 //!    the next request here is judged by it. Other nodes follow within their polling interval.
@@ -6,6 +6,7 @@
 //! 3. The clear text of a key is returned by issuing and rotating, once, and stored nowhere.
 
 mod changes;
+mod import;
 mod new_key;
 mod principal;
 mod rotate;
@@ -15,6 +16,7 @@ mod validate;
 use std::sync::Arc;
 
 pub use self::changes::KeyUpdate;
+pub use self::import::ImportKey;
 pub use self::new_key::NewKey;
 pub use self::principal::Principal;
 pub use self::rotate::Grace;

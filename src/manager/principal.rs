@@ -112,6 +112,14 @@ impl Principal {
         }
     }
 
+    /// Refuses members: that a handle is taken would tell them of another's key.
+    pub(super) fn check_import(&self) -> Result<(), Error> {
+        match self.confined_to() {
+            None => Ok(()),
+            Some(_) => Err(Error::new(ErrorKind::Forbidden, "only admins import keys")),
+        }
+    }
+
     /// Gives a new key to the member who makes it; refuses one that is meant for somebody else.
     pub(super) fn claim(&self, record: &mut KeyRecord) -> Result<(), Error> {
         let Some(owner) = self.confined_to() else {

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -49,11 +50,24 @@ const FAILURE_LASTS: Duration = Duration::from_secs(5);
 
 pub(super) type ProofMap = Cache<u128, Proof, BuildHasherDefault<Identity>>;
 
+/// Which keys there were when a text was looked up, as far as this node has added any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Chapter(u64);
+
+/// A failure, as it is remembered.
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    kind: RejectionKind,
+    until: u64,
+    chapter: Chapter,
+}
+
 /// Two caches, so that a flood of wrong keys cannot push out proofs.
 #[derive(Debug)]
 pub(crate) struct ProofCache {
     proofs: ProofMap,
-    failures: Cache<u128, (RejectionKind, u64), BuildHasherDefault<Identity>>,
+    failures: Cache<u128, Failure, BuildHasherDefault<Identity>>,
+    chapter: AtomicU64,
     clock: Arc<dyn Clock>,
 }
 
@@ -66,6 +80,7 @@ impl ProofCache {
             failures: Cache::builder()
                 .max_capacity(FAILURES)
                 .build_with_hasher(BuildHasherDefault::default()),
+            chapter: AtomicU64::new(0),
             clock,
         }
     }
@@ -77,7 +92,9 @@ impl ProofCache {
         }
         match self.failures.get(&number) {
             // The entry carries its end, so that the request's own time decides.
-            Some((failure, until)) if ticks < until => Recall::Failure(failure),
+            Some(failure) if ticks < failure.until && failure.chapter == self.chapter() => {
+                Recall::Failure(failure.kind)
+            }
             _ => Recall::Nothing,
         }
     }
@@ -87,9 +104,20 @@ impl ProofCache {
         self.proofs.entry_count()
     }
 
+    /// To be read before a text is looked up.
+    pub(super) fn chapter(&self) -> Chapter {
+        Chapter(self.chapter.load(Ordering::SeqCst))
+    }
+
+    /// Forgets all failures, those included that are being found out about at this moment: what
+    /// was looked up in an earlier chapter no longer counts.
+    pub(super) fn forget_failures(&self) {
+        self.chapter.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Remembers an outcome; that the store or the pool failed is not remembered.
-    pub(super) fn remember(&self, fingerprint: Fingerprint, outcome: &Outcome) {
-        let failure = match outcome {
+    pub(super) fn remember(&self, fingerprint: Fingerprint, outcome: &Outcome, chapter: Chapter) {
+        let kind = match outcome {
             Outcome::Proven(proof) => {
                 self.proofs.insert(fingerprint.as_u128(), proof.clone());
                 return;
@@ -100,8 +128,12 @@ impl ProofCache {
         };
         let lasts = u64::try_from(FAILURE_LASTS.as_nanos()).unwrap_or(u64::MAX);
         let until = self.clock.now().ticks.saturating_add(lasts);
-        self.failures
-            .insert(fingerprint.as_u128(), (failure, until));
+        let failure = Failure {
+            kind,
+            until,
+            chapter,
+        };
+        self.failures.insert(fingerprint.as_u128(), failure);
     }
 }
 

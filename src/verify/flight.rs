@@ -5,52 +5,51 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
-
-use super::Fingerprint;
 
 type Landing<T> = watch::Receiver<Option<T>>;
 
 /// The work under way.
 #[derive(Debug)]
-pub(super) struct Flights<T>(Arc<Mutex<HashMap<u128, Landing<T>>>>);
+pub(super) struct Flights<S, T>(Arc<Mutex<HashMap<S, Landing<T>>>>);
 
-impl<T> Default for Flights<T> {
+impl<S, T> Default for Flights<S, T> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Flights<T> {
-    /// Joins the work on `fingerprint`, or starts it. Answers nothing if the work panicked.
-    pub(super) async fn join<F>(
-        &self,
-        fingerprint: Fingerprint,
-        work: impl FnOnce() -> F,
-    ) -> Option<T>
+impl<S, T> Flights<S, T>
+where
+    S: Copy + Eq + Hash + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    /// Joins the work on `subject`, or starts it. Answers nothing if the work panicked.
+    pub(super) async fn join<F>(&self, subject: S, work: impl FnOnce() -> F) -> Option<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let mut landing = self.landing(fingerprint, work);
+        let mut landing = self.landing(subject, work);
         let outcome = landing.wait_for(Option::is_some).await;
         outcome.ok().and_then(|outcome| outcome.clone())
     }
 
-    fn landing<F>(&self, fingerprint: Fingerprint, work: impl FnOnce() -> F) -> Landing<T>
+    fn landing<F>(&self, subject: S, work: impl FnOnce() -> F) -> Landing<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
         let mut flights = lock(&self.0);
-        if let Some(landing) = flights.get(&fingerprint.as_u128()) {
+        if let Some(landing) = flights.get(&subject) {
             return landing.clone();
         }
         let (take_off, landing) = watch::channel(None);
-        flights.insert(fingerprint.as_u128(), landing.clone());
+        flights.insert(subject, landing.clone());
         let entry = Entry {
             flights: Arc::clone(&self.0),
-            fingerprint,
+            subject,
         };
         let work = work();
         tokio::spawn(async move {
@@ -63,20 +62,18 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     }
 }
 
-struct Entry<T> {
-    flights: Arc<Mutex<HashMap<u128, Landing<T>>>>,
-    fingerprint: Fingerprint,
+struct Entry<S: Eq + Hash, T> {
+    flights: Arc<Mutex<HashMap<S, Landing<T>>>>,
+    subject: S,
 }
 
-impl<T> Drop for Entry<T> {
+impl<S: Eq + Hash, T> Drop for Entry<S, T> {
     fn drop(&mut self) {
-        lock(&self.flights).remove(&self.fingerprint.as_u128());
+        lock(&self.flights).remove(&self.subject);
     }
 }
 
-fn lock<T>(
-    flights: &Mutex<HashMap<u128, Landing<T>>>,
-) -> MutexGuard<'_, HashMap<u128, Landing<T>>> {
+fn lock<S, T>(flights: &Mutex<HashMap<S, Landing<T>>>) -> MutexGuard<'_, HashMap<S, Landing<T>>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -85,12 +82,12 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;
 
-    use super::super::Fingerprinter;
+    use super::super::{Fingerprint, Fingerprinter};
     use super::*;
 
     #[tokio::test]
     async fn many_callers_share_one_piece_of_work_and_half_may_leave() {
-        let flights = Arc::new(Flights::<u32>::default());
+        let flights = Arc::new(Flights::<Fingerprint, u32>::default());
         let fingerprint = Fingerprinter::random().of(b"text");
         let runs = Arc::new(AtomicU32::new(0));
         let mut callers = Vec::new();
@@ -120,7 +117,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_answers_everybody_and_the_next_caller_starts_afresh() {
-        let flights = Flights::<u32>::default();
+        let flights = Flights::<Fingerprint, u32>::default();
         let fingerprint = Fingerprinter::random().of(b"text");
         let (first, second) = tokio::join!(
             flights.join(fingerprint, || async { panic!("planned") }),

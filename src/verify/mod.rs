@@ -3,7 +3,8 @@
 //! 1. A text seen before is recognised by a keyed fingerprint; the cache holds proofs, never
 //!    verdicts and never clear text.
 //! 2. A text not seen before costs at most one store lookup, and one slow hash only if its tag
-//!    fits. However many requests present it at once, it is worked on once, in a task of its own.
+//!    fits; imported keys have none. However many requests present it at once, it is worked on
+//!    once, in a task of its own.
 //! 3. A wrong text is remembered for seconds, a failing store never.
 //! 4. Nothing that grew old makes the slow hash run again: proof and freshness are separate.
 
@@ -14,6 +15,7 @@ mod flight;
 mod pepper;
 mod pool;
 mod scheme;
+mod upgrade;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,12 +24,14 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use self::cache::Chapter;
 pub(crate) use self::cache::{Proof, ProofCache, Recall};
 pub(crate) use self::fingerprint::{Fingerprint, Fingerprinter};
 use self::flight::Flights;
 pub use self::pepper::Pepper;
 pub(crate) use self::pepper::Peppers;
 use self::pool::{HashPool, Memory};
+pub(crate) use self::scheme::StoredHash;
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -42,7 +46,7 @@ const ATTEMPTS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Verifier {
     work: Arc<Work>,
-    flights: Flights<Outcome>,
+    flights: Flights<(Fingerprint, Chapter), Outcome>,
     fingerprints: Fingerprinter,
 }
 
@@ -146,11 +150,15 @@ impl Verifier {
     /// Finds out about a text that is not remembered, together with everybody who asks meanwhile.
     pub(crate) async fn prove(&self, fingerprint: Fingerprint, presented: Presented) -> Outcome {
         let work = Arc::clone(&self.work);
-        let flight = self.flights.join(fingerprint, move || async move {
-            let outcome = work.prove(&presented).await;
-            work.cache.remember(fingerprint, &outcome);
-            outcome
-        });
+        // Work that began before a key was imported may have missed it, so nobody joins it after.
+        let chapter = work.cache.chapter();
+        let flight = self
+            .flights
+            .join((fingerprint, chapter), move || async move {
+                let outcome = work.prove(&presented).await;
+                work.cache.remember(fingerprint, &outcome, chapter);
+                outcome
+            });
         flight.await.unwrap_or(Outcome::Unavailable)
     }
 
@@ -168,6 +176,11 @@ impl Verifier {
         created_at: crate::clock::Timestamp,
     ) -> Result<Credential, Error> {
         self.work.enrol(key, id, parsed, created_at).await
+    }
+
+    /// Forgets which texts were no keys: one that was refused a moment ago may be a key now.
+    pub(crate) fn forget_failures(&self) {
+        self.work.cache.forget_failures();
     }
 
     pub(crate) fn stats(&self) -> VerifyStats {
@@ -225,7 +238,7 @@ impl Work {
                 if let Err(error) = self.start_countdown(&record, credential.id).await {
                     return unavailable(&presented.handle, &error);
                 }
-                self.add_verifier(record, &presented.handle, &presented.text)
+                self.upgrade(record, &presented.handle, &presented.text)
                     .await;
                 return Outcome::Proven(proof);
             }
@@ -246,9 +259,10 @@ impl Work {
         }
     }
 
-    /// Whether `text` is the credential's: by the quick tag, by a pepper, or by the slow hash.
+    /// Whether `text` is the credential's: by the quick tag, by a pepper, or by the
+    /// stored hash in its own scheme.
     async fn matches(&self, credential: &Credential, text: &[u8]) -> Result<bool, Error> {
-        if credential.tag.is_some_and(|tag| tag != scheme::tag(text)) {
+        if credential.tag().is_some_and(|tag| tag != scheme::tag(text)) {
             return Ok(false);
         }
         if let Some(expected) = &credential.verifier
@@ -256,9 +270,13 @@ impl Work {
         {
             return Ok(bool::from(mac.ct_eq(expected.mac())));
         }
-        let hash = scheme::StoredHash::parse(&credential.hash)?;
-        let text = Zeroizing::new(Box::<[u8]>::from(text));
-        self.slow(move |memory| hash.verify(&text, memory)).await
+        match StoredHash::parse(&credential.hash)? {
+            StoredHash::Quick(hash) => Ok(hash.verify(text)),
+            StoredHash::Slow(hash) => {
+                let text = Zeroizing::new(Box::<[u8]>::from(text));
+                self.slow(move |memory| hash.verify(&text, memory)).await
+            }
+        }
     }
 
     async fn slow<T: Send + 'static>(
@@ -267,30 +285,6 @@ impl Work {
     ) -> Result<T, Error> {
         self.counts.slow_hashes.fetch_add(1, Ordering::Relaxed);
         self.pool.run(hash).await.map_err(Error::from)?
-    }
-
-    /// Gives a credential that was just proven a verifier under the current pepper, so that it
-    /// never needs the slow hash again. Losing a race for the row is no loss: whoever won it is
-    /// newer, and the next cold verification tries again.
-    async fn add_verifier(&self, mut record: KeyRecord, handle: &str, text: &[u8]) {
-        let Some(credential) = record
-            .credentials
-            .iter_mut()
-            .find(|credential| credential.handle.as_str() == handle)
-        else {
-            return;
-        };
-        let Some(verifier) = self
-            .peppers
-            .missing_verifier(credential.verifier.as_ref(), text)
-        else {
-            return;
-        };
-        credential.verifier = Some(verifier);
-        let write = tokio::time::timeout(self.deadline, self.store.amend(&record)).await;
-        if !matches!(write, Ok(Ok(()))) {
-            tracing::debug!(%handle, "a pepper's code could not be stored; the next time will do");
-        }
     }
 
     async fn renew(&self, proof: &Proof) -> Result<(), Error> {
@@ -326,7 +320,7 @@ impl Work {
             .slow(move |memory| scheme::hash_new(&owned, params, memory))
             .await?;
         let mut credential = Credential::new(id, handle, prefix, hash, created_at);
-        credential.tag = Some(scheme::tag(text));
+        credential.set_tag(Some(scheme::tag(text)));
         credential.verifier = self.peppers.missing_verifier(None, text);
         Ok(credential)
     }
@@ -336,6 +330,13 @@ fn credential_of<'r>(record: &'r KeyRecord, handle: &str) -> Option<&'r Credenti
     record
         .credentials
         .iter()
+        .find(|credential| credential.handle.as_str() == handle)
+}
+
+fn credential_of_mut<'r>(record: &'r mut KeyRecord, handle: &str) -> Option<&'r mut Credential> {
+    record
+        .credentials
+        .iter_mut()
         .find(|credential| credential.handle.as_str() == handle)
 }
 

@@ -74,10 +74,32 @@ impl HashPool {
         let Ok(Ok(permit)) = tokio::time::timeout(self.deadline, permit).await else {
             return Err(PoolError::Busy);
         };
+        self.start((place, permit), hash).await
+    }
+
+    /// Runs `hash` if that can begin at once and keeps nobody else waiting: for what may as well be
+    /// done another time.
+    pub(crate) async fn run_if_free<T: Send + 'static>(
+        &self,
+        hash: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        let place = Arc::clone(&self.admitted).try_acquire_owned();
+        let permit = Arc::clone(&self.running).try_acquire_owned();
+        match (place, permit) {
+            (Ok(place), Ok(permit)) => self.start((place, permit), hash).await,
+            _ => Err(PoolError::Busy),
+        }
+    }
+
+    async fn start<T: Send + 'static>(
+        &self,
+        held: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+        hash: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
         let mut lease = Lease {
             memory: self.buffers.take(),
             buffers: Arc::clone(&self.buffers),
-            _held: (place, permit),
+            _held: held,
         };
         tokio::task::spawn_blocking(move || hash(&mut lease.memory))
             .await
@@ -187,6 +209,7 @@ mod tests {
             })
         };
         tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(pool.run_if_free(|_| ()).await, Err(PoolError::Busy));
         let waiting = pool.run(|_| ());
         let (waited, refused) = tokio::join!(waiting, pool.run(|_| ()));
         assert_eq!(
@@ -199,6 +222,7 @@ mod tests {
             Err(PoolError::Failed)
         );
         assert_eq!(pool.run(|_| 1).await, Ok(1));
+        assert_eq!(pool.run_if_free(|_| 1).await, Ok(1));
     }
 
     #[tokio::test]
