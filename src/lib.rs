@@ -68,7 +68,8 @@
 //!     extract     where in a request a key stands
 //!     policy      what a genuine key may do; pure
 //!     client_ip   the caller's address: the peer, then trusted proxies from the right
-//!  2  context     what a handler may know of its caller
+//!  2  audit       the trail of acts: who did what to which key
+//!     context     what a handler may know of its caller
 //!     rejection   why a request is turned away, without a word of HTTP
 //!  1  key         the vocabulary: format, record, scopes, networks, limits
 //!  0  clock       the only reader of time
@@ -82,6 +83,7 @@
 //!
 //! | feature | adds | pulls in |
 //! |---|---|---|
+//! | `cli` | the program `mcp-keys`: the command line and the gateway | `sqlite`, clap, hyper, rustls |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
@@ -103,7 +105,7 @@
 //! | `http-body` | the `Body` that the layer's request and [`ResponseBody`](layer::ResponseBody) implement |
 //! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody), answers of [`Respond`](layer::Respond) |
 //! | `tower-layer`, `tower-service` | implemented by the layers and their services |
-//! | `serde` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write) |
+//! | `serde`, `serde_json` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write); [`audit`] holds values |
 //! | `zeroize` | implemented by [`ApiKey`] |
 //! | `async-trait` | how [`KeyStore`](store::KeyStore) is written |
 //! | `sqlx` | the pool of [`SqliteStore`](store::SqliteStore) (feature `sqlite`) |

@@ -13,7 +13,7 @@ use std::time::Duration;
 use mcp_api_keys::store::{KeyStore, MemoryStore};
 use mcp_api_keys::testing::{Call, Fault, FaultyStore, ManualClock};
 use mcp_api_keys::{
-    ApiKeys, Argon2Params, ErrorKind, Grace, NewKey, RateLimit, RejectionKind, Timestamp,
+    ApiKeys, Argon2Params, ErrorKind, Grace, KeyFormat, NewKey, RateLimit, RejectionKind, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -353,4 +353,35 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(follow(steps, expiry));
     }
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_written_as_the_old_one_was_unless_told_otherwise() {
+    let clock = ManualClock::at(START);
+    let store = MemoryStore::new();
+    let plain = KeyFormat::new("mgw_").unwrap().without_checksum();
+    let before = ApiKeys::builder(store.clone())
+        .argon2(Argon2Params::new(8, 1, 1).unwrap())
+        .format(plain.clone())
+        .build()
+        .await
+        .unwrap();
+    let id = before
+        .manager()
+        .issue(NewKey::named("k"))
+        .await
+        .unwrap()
+        .info()
+        .id;
+    // New keys are written in another way by now.
+    let keys = keys_in(store, &clock).await;
+    let kept = keys.manager().rotate(id).await.unwrap();
+    assert!(plain.parse(kept.key().expose_secret().as_bytes()).is_ok());
+    let format = KeyFormat::default();
+    let moved = keys
+        .manager()
+        .rotate_in(id, Grace::None, &format)
+        .await
+        .unwrap();
+    assert!(format.parse(moved.key().expose_secret().as_bytes()).is_ok());
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Handle;
+use super::{Handle, KeyFormat};
 use crate::clock::Timestamp;
 
 /// One secret of a key, in the form it is stored: never the clear text.
@@ -20,6 +20,9 @@ pub struct Credential {
     pub handle: Handle,
     /// The text before the handle, for showing the key masked.
     pub prefix: String,
+    /// How the key is written, so that a rotation keeps to it; unknown of an imported one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<KeyFormat>,
     /// The hash of the whole key text, tagged with its scheme: `$argon2id$…`, and on imported keys
     /// also `$2b$…` or `sha256:…`, until they are first used.
     pub hash: String,
@@ -56,6 +59,7 @@ impl Credential {
             id,
             handle,
             prefix: prefix.into(),
+            format: None,
             hash: hash.into(),
             origin: Origin::default(),
             verifier: None,

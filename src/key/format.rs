@@ -14,6 +14,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{ApiKey, Handle, OwnerId, base62};
@@ -37,13 +38,15 @@ const OWNER_MAX: usize = 64;
 /// assert!(KeyFormat::segmented("ok1")?.generate(Some(&"ada".parse()?)).is_ok());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KeyFormat {
     prefix: Box<str>,
     family: Family,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Family {
     Checksummed,
     Plain,
@@ -179,9 +182,7 @@ impl KeyFormat {
             .ok_or(ParseKeyError)?;
         Ok(ParsedKey { text, handle })
     }
-}
 
-impl KeyFormat {
     /// How long a key of this format is, or may be if nothing is known of what stands before its
     /// handle; nothing, if no key of this format has `prefix` there.
     fn length_after(&self, prefix: Option<&str>) -> Option<usize> {
@@ -294,9 +295,7 @@ impl KeyFormats {
             .find_map(|format| format.parse(text).ok())
             .ok_or(ParseKeyError)
     }
-}
 
-impl KeyFormats {
     /// Whether keys can have this handle.
     pub(crate) fn give_handle(handle: &Handle) -> bool {
         handle.as_str().len() == HANDLE

@@ -151,7 +151,7 @@ impl KeyManager {
     ///
     /// The key is accepted if it is written in an accepted format
     /// ([`accept_format`](crate::ApiKeysBuilder::accept_format)). Imported by another process, it
-    /// may be refused here for up to five seconds more, if it was presented in vain before.
+    /// may be refused here for about five seconds more, if it was presented in vain before.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

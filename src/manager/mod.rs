@@ -24,8 +24,8 @@ use crate::audit::{Act, AuditAction, AuditEntry, AuditFilter};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
-    ApiKey, Credential, CredentialId, FormatError, KeyFormats, KeyId, KeyInfo, KeyRecord,
-    KeyStatus, OwnerId,
+    ApiKey, Credential, CredentialId, FormatError, KeyFormat, KeyFormats, KeyId, KeyInfo,
+    KeyRecord, KeyStatus, OwnerId,
 };
 use crate::live::Live;
 use crate::store::{AuditPage, KeyFilter, KeyStore, PageRequest};
@@ -154,7 +154,11 @@ impl KeyManager {
         self.principal.check_reach(&record)?;
         for _ in 0..HANDLES {
             let (key, credential) = self
-                .make_secret(record.owner.as_ref(), CredentialId::FIRST)
+                .make_secret(
+                    record.owner.as_ref(),
+                    CredentialId::FIRST,
+                    self.office.formats.issued(),
+                )
                 .await?;
             record.credentials = vec![credential];
             let act = self.act(AuditAction::Issued, None, Some(&record));
@@ -339,8 +343,8 @@ impl KeyManager {
         &self,
         owner: Option<&OwnerId>,
         id: CredentialId,
+        format: &KeyFormat,
     ) -> Result<(ApiKey, Credential), Error> {
-        let format = self.office.formats.issued();
         let key = format.generate(owner).map_err(no_such_owner)?;
         let handle = format
             .parse(key.expose_secret().as_bytes())
@@ -350,11 +354,9 @@ impl KeyManager {
             })?;
         let prefix = key.masked_prefix(&handle);
         let now = self.office.clock.now().wall;
-        let credential = self
-            .office
-            .verifier
-            .enrol(&key, id, (handle, prefix), now)
-            .await?;
+        let enrolling = self.office.verifier.enrol(&key, id, (handle, prefix), now);
+        let mut credential = enrolling.await?;
+        credential.format = Some(format.clone());
         Ok((key, credential))
     }
 }

@@ -6,7 +6,7 @@ use super::{ATTEMPTS, IssuedKey, KeyManager, issued, refuse_revoked, shown, too_
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
-use crate::key::{Credential, KeyId, KeyInfo, KeyRecord};
+use crate::key::{Credential, KeyFormat, KeyId, KeyInfo, KeyRecord};
 
 /// How long the old secret of a rotated key goes on working beside the new one.
 ///
@@ -61,6 +61,30 @@ impl KeyManager {
     ///
     /// As [`rotate`](Self::rotate); `InvalidInput` for a window of more than 366 days.
     pub async fn rotate_with(&self, id: KeyId, grace: Grace) -> Result<IssuedKey, Error> {
+        self.rotate_to(id, grace, None).await
+    }
+
+    /// [`rotate_with`](Self::rotate_with), writing the new key in `format`. Without it a new key is
+    /// written as the old one was, which every server that accepts the old one accepts.
+    ///
+    /// # Errors
+    ///
+    /// As [`rotate_with`](Self::rotate_with).
+    pub async fn rotate_in(
+        &self,
+        id: KeyId,
+        grace: Grace,
+        format: &KeyFormat,
+    ) -> Result<IssuedKey, Error> {
+        self.rotate_to(id, grace, Some(format)).await
+    }
+
+    async fn rotate_to(
+        &self,
+        id: KeyId,
+        grace: Grace,
+        format: Option<&KeyFormat>,
+    ) -> Result<IssuedKey, Error> {
         if matches!(grace, Grace::For(window) | Grace::FromFirstUse(window) if window > LONGEST) {
             return Err(Error::invalid("grace", "must be at most 366 days"));
         }
@@ -71,13 +95,15 @@ impl KeyManager {
             self.principal.check_reach(&record)?;
             refuse_revoked(&record)?;
             refuse_expired(&record, now)?;
-            let newest = record.credentials.iter().map(|known| known.id).max();
-            let next = newest.unwrap_or_default().next();
-            let (key, credential) = self.make_secret(record.owner.as_ref(), next).await?;
-            let old = record
-                .credentials
-                .pop()
-                .and_then(|old| outliving(old, grace, &record, now));
+            let newest = record.credentials.pop();
+            let next = newest.as_ref().map(|old| old.id).unwrap_or_default().next();
+            let kept = newest.as_ref().and_then(|old| old.format.clone());
+            let format = format
+                .or(kept.as_ref())
+                .unwrap_or(self.office.formats.issued());
+            let owner = record.owner.as_ref();
+            let (key, credential) = self.make_secret(owner, next, format).await?;
+            let old = newest.and_then(|old| outliving(old, grace, &record, now));
             record.credentials = old.into_iter().chain([credential]).collect();
             if let Some(record) = self.commit(&before, record, AuditAction::Rotated).await? {
                 return issued(key, &record);

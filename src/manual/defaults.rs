@@ -28,7 +28,9 @@
 //! | setting | default | reason | change it |
 //! |---|---|---|---|
 //! | [`argon2`](crate::ApiKeysBuilder::argon2) | Argon2id, 19,456 KiB, 2 passes, 1 lane | what OWASP recommends first for passwords. A key with 142.9 random bits does not need it; see [threats](super::threats#a-thief-of-the-store) | 7,168 KiB, 5 passes, 1 lane where memory is short. Existing keys keep what they were made with. Beyond 19,456 KiB the memory of a hash is not kept for the next one: slower, and harder on the allocator |
-//! | caps on stored hashes | 64 MiB, 10 passes, 4 lanes | a row must not decide how much memory the server takes | not adjustable |
+//! | caps on stored hashes | Argon2id 64 MiB, 10 passes, 4 lanes; bcrypt cost 14, about a second of one core | a row must not decide how much memory the server takes | not adjustable |
+//! | upgrade of an imported hash | when the key is first verified, if a slow hash can start at once | a key that is proven already must not keep others waiting; [threats](super::threats#imported-keys) says what that leaves | not adjustable |
+//! | tag of an imported key | never | fatal for a short secret | not adjustable; [rotate](crate::KeyManager::rotate) it |
 //! | [`hash_permits`](crate::ApiKeysBuilder::hash_permits) | half the cores, at least one | the other half goes on serving while many keys are new. Each permit may take the memory of one hash | more on a machine that does nothing else |
 //! | [`hash_queue`](crate::ApiKeysBuilder::hash_queue) | 256 waiting | at 20 to 45 ms a hash this is more than the deadline lets through on a machine of a few cores, so the deadline decides | less, to turn callers away sooner |
 //! | [`verify_deadline`](crate::ApiKeysBuilder::verify_deadline) | 2 s, for the wait for the store and for the wait for a permit, each | longer than that a client would rather retry | up, where a restart with very many keys has to be sat out |

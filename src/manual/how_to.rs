@@ -8,6 +8,7 @@
 //! * [A store of your own](#a-store-of-your-own)
 //! * [A pepper, and a new one](#a-pepper-and-a-new-one)
 //! * [Moving to another key format](#moving-to-another-key-format)
+//! * [Bring keys from another system](#bring-keys-from-another-system)
 //! * [Telling secret scanners](#telling-secret-scanners)
 //! * [Browsers and CORS](#browsers-and-cors)
 //! * [Without a framework](#without-a-framework)
@@ -233,13 +234,14 @@
 //! restart or two the old one can go. A key that was not seen in between is verified by its slow hash, once.
 //! Nothing is lost with a lost pepper but speed.
 //!
-//! Never put another secret under a name that is in use. The name is what tells the crate that a stored
-//! code was made with this secret; with another one every key that has such a code is refused as wrong.
+//! Give each secret a name of its own. Another secret under a former name is told apart by a check stored
+//! with the code, and costs the slow hash once a key, as any pepper does that is not at hand.
 //!
 //! # Moving to another key format
 //!
-//! Issue the new one, go on accepting the old one, and rotate. Rotation writes the new secret in the issued
-//! format; id, rights and limits stay.
+//! Issue the new one, go on accepting the old one, and rotate key by key with
+//! [`rotate_in`](crate::KeyManager::rotate_in), which writes the new secret in the format it is given; id,
+//! rights and limits stay. A plain [`rotate`](crate::KeyManager::rotate) writes it as the old one was.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -254,6 +256,56 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Bring keys from another system
+//!
+//! Its users go on with the keys they have, and nobody needs the keys themselves: handle and hash are
+//! enough. The hash must be that of the whole key text, as `$argon2id$…`, as bcrypt, or as
+//! `sha256:` and the digest in hexadecimal or base64; [`import`](crate::KeyManager::import) has the bounds.
+//! The handle is the 8 letters or digits that follow the prefix. A system that has not kept them cannot be
+//! imported from: its keys cannot be found by their hashes.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::{ApiKeys, ErrorKind, ImportKey, KeyFormat, Pepper, store::MemoryStore};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new())
+//!     .accept_format(KeyFormat::new("mgw_")?.without_checksum()) // how the old keys are written
+//!     .pepper(Pepper::new("2026-11", &[7; 32])?) // 32 random bytes, in earnest
+//!     .build()
+//!     .await?;
+//!
+//! let lines = r#"
+//! {"name":"ci","handle":"Ab12Cd34","servers":["files"],"scopes":["files:*"],"hash":"sha256:ou6eHTgYZLLai2OiL3eBeNXKr4lRFDsWJ4gl+hSZDuw="}
+//! {"name":"ada","handle":"Ef56Gh78","servers":"all","owner":"ada","hash":"$2b$05$.YVzajYc9RzE3Mx3ZDyQj.9PGee3ADPdHYqP4WmZnEN6Wt6luisom"}
+//! "#;
+//! for line in lines.trim().lines() {
+//!     let key: ImportKey = serde_json::from_str(line)?; // a fault names its field
+//!     match keys.manager().import(key).await {
+//!         Err(error) if error.kind() == ErrorKind::Conflict => println!("{error}"), // done before
+//!         imported => println!("{}", imported?.masked),
+//!     }
+//! }
+//! # assert_eq!(keys.manager().get_by_handle("Ef56Gh78").await?.owner, Some("ada".parse()?));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Running it again imports what is missing and reports the rest. A key that was presented in vain a moment
+//! ago works at once in the process that imports it; another process follows within about five seconds.
+//!
+//! bcrypt and SHA-256 give way to Argon2id when a key is first used. Then move on to keys that were made
+//! here, for [an imported key stays as weak as it came](super::threats#imported-keys):
+//!
+//! 1. Issue a new key with the same rights, beside the old one.
+//! 2. Move the services one by one. Both keys work.
+//! 3. Give the old key a short expiry, with [`update`](crate::KeyManager::update). Whoever was forgotten is
+//!    told that the key has expired, and the expiry can be moved again.
+//! 4. When nobody has called, [`revoke`](crate::KeyManager::revoke) it.
+//!
+//! Where one holder has to change one key, [`rotate_with`](crate::KeyManager::rotate_with) a grace window
+//! is shorter: rights, limits and id stay.
 //!
 //! # Telling secret scanners
 //!

@@ -42,7 +42,8 @@
 //! disabled keys are named as such, and so are refused addresses, servers and scopes, but only to a
 //! caller who has presented the whole genuine key. An answer says what is needed, never what the key
 //! holds. The *time* of an answer is not levelled: a malformed key is refused sooner than an unknown
-//! one. An unknown handle and a wrong secret for a known one both cost one read and no slow hash.
+//! one. An unknown handle and a wrong secret for a known one both cost one read and no slow hash;
+//! [imported keys](#imported-keys) are the exception.
 //!
 //! *Sends a second credential.* A request with keys in two places, or with two lines of one header, is
 //! refused, even if both are the same key. A credential that the layer and something behind it could
@@ -99,9 +100,9 @@
 //!
 //! ## A thief of the store
 //!
-//! Of each secret the store holds the handle, an Argon2id hash, the tag, and with a pepper
-//! `HMAC-SHA-256(pepper, key)`. Names, owners, scopes, network rules and metadata stand there in clear
-//! text, so a copy tells who has keys for what.
+//! Of each secret that was made here the store holds the handle, an Argon2id hash, the tag, and with a
+//! pepper `HMAC-SHA-256(pepper, key)`; [imported keys](#imported-keys) are another matter. Names, owners,
+//! scopes, network rules and metadata stand there in clear text, so a copy tells who has keys for what.
 //!
 //! *Without a pepper* a thief can test a guess against the tag at the speed of SHA-256, and what passes
 //! against Argon2id. Out of 142.9 random bits that leaves nothing to try.
@@ -167,6 +168,40 @@
 //! If open streams have to end with their key, end them yourself: give responses a longest duration and
 //! let clients reconnect, or close them from the code that revokes.
 //!
+//! # Imported keys
+//!
+//! A key that another system has issued is as good as that system made it, and nobody here knows how
+//! good that is. What differs from keys that are issued here:
+//!
+//! *There is no tag*, ever. A tag would let a thief of the store sort guesses at the speed of SHA-256,
+//! which for a secret of 40 random bits leaves some 256 of them for the slow hash. The
+//! [credential](crate::key::Credential::imported) cannot hold one.
+//!
+//! *A wrong secret for a known handle is therefore not refused for nothing.* It costs what the stored
+//! hash costs: next to nothing for SHA-256, a slow hash for bcrypt and Argon2id, which for bcrypt of cost
+//! 14 is about a second of one core. The pool, its queue and the failure limit bound that, and the time
+//! of the answer tells a stranger that the handle exists. With a pepper this ends at the first use: the
+//! key's code refuses wrong secrets in microseconds. Set one before you import.
+//!
+//! *Until its first use* a key lies in the store by the hash that it came with. A SHA-256 of a short or
+//! guessable key is as good as the key. Keys that are never used are never upgraded: let them
+//! [expire](crate::NewKey::expires_at).
+//!
+//! *After its first use* bcrypt and SHA-256 are replaced by Argon2id. A thief of the store then pays one
+//! Argon2id for each guess, some 2<sup>40</sup> of them for 40 random bits and 10,000 for four digits:
+//! the slow hash makes a weak key dearer, not strong. The code under a pepper can be tried at the speed
+//! of SHA-256 by a thief who has the pepper too. If the pool is busy at the first use, or the store fails,
+//! the old hash stays until a process that does not remember the key verifies it again. Backups made
+//! before hold the old hash for good.
+//!
+//! *An imported Argon2id hash stays as it is*, however light its parameters.
+//!
+//! *bcrypt reads 72 bytes.* A longer text is never proven by it, and an import is refused where keys of
+//! the accepted formats may be longer.
+//!
+//! [Rotation](crate::KeyManager::rotate) ends all of this: the new secret is made here, with 142.9 random
+//! bits and a tag.
+//!
 //! # When something fails
 //!
 //! Nothing fails open.
@@ -176,7 +211,7 @@
 //! | the store does not answer | remembered keys go on for `max_stale`; all others get 503 with `Retry-After`, never 401 |
 //! | the store takes longer than 2 seconds to find a key | 503 |
 //! | the queue of slow hashes is full, or 2 seconds pass in it | 503 |
-//! | a stored hash cannot be read, or asks for more than 64 MiB, 10 passes or 4 lanes | that key gets 503, and a warning is logged |
+//! | a stored hash cannot be read, or asks for more than 64 MiB, 10 passes, 4 lanes or bcrypt's cost 14 | that key gets 503, and a warning is logged |
 //! | a verification panics | 503; the next attempt starts afresh |
 //! | the peer's address is missing | keys with network rules are refused; failures are not counted |
 //! | a layer is forgotten | handlers that ask for the [`KeyContext`](crate::KeyContext) answer with an error |
@@ -203,9 +238,9 @@
 //! * **The proxies**: behind one, name it with [`ClientIp::behind`](crate::client_ip::ClientIp::behind).
 //!   Otherwise every caller has the proxy's address: a network rule means the proxy, and one caller's
 //!   failures are counted against all.
-//! * **Who may use the manager.** It asks nobody for permission: code that holds a
-//!   [`KeyManager`](crate::KeyManager) can do everything. Put your own authorisation in front of it, and
-//!   your own audit trail, for there is none.
+//! * **Who may use the manager.** Code that holds a [`KeyManager`](crate::KeyManager) can do everything
+//!   until it says in whose hands it is, by [`acting_as`](crate::KeyManager::acting_as). Who that is, you
+//!   have to know; the crate holds them to their own keys and notes them in the audit trail.
 //! * **CORS**: a preflight request carries no key and is refused. `CorsLayer` goes outside of the key layer,
 //!   which also puts its headers on refusals.
 //! * **Logs in front** of the layer, above all where keys stand in the path.

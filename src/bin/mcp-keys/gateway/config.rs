@@ -1,0 +1,503 @@
+//! Flags and file, read into one set of settings that make sense.
+//!
+//! 1. A flag wins over the file. `--upstream` replaces the file's routes, `--route` its upstream
+//!    and server name, and a repeatable flag replaces the whole list.
+//! 2. A setting that cannot be read, or that nobody knows, ends the start, and the message names
+//!    it as it was written: `--listen`, or `listen` in the file.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use http::HeaderName;
+use mcp_api_keys::client_ip::{ClientIp, ClientIpSource};
+use mcp_api_keys::key::{Network, Scope, ServerName};
+use serde::Deserialize;
+
+use super::headers::Trust;
+use super::tls::TlsFiles;
+use super::upstream::Upstream;
+use super::{Error, ServeArgs};
+
+/// Everything that the gateway is told.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) listen: Setting<SocketAddr>,
+    pub(super) routes: Vec<Route>,
+    pub(super) scopes: Vec<Scope>,
+    pub(super) path_keys: bool,
+    pub(super) client_ip: ClientIp,
+    pub(super) trust: Trust,
+    pub(super) tls: Option<TlsFiles>,
+}
+
+/// The way to one server.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// What stands before `/mcp` in the path; nothing for the only server.
+    pub(super) name: Option<ServerName>,
+    /// What keys are granted for.
+    pub(super) server: Option<ServerName>,
+    pub(super) upstream: Upstream,
+}
+
+/// A value, and what to call it when it turns out to be wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Setting<T> {
+    pub(super) value: T,
+    pub(super) name: String,
+}
+
+/// The file of `--config`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<String>,
+    upstream: Option<String>,
+    #[serde(default)]
+    routes: BTreeMap<String, String>,
+    server: Option<String>,
+    require_scope: Option<Vec<String>>,
+    path_keys: Option<bool>,
+    trusted_proxies: Option<Vec<String>>,
+    client_ip_header: Option<String>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+}
+
+impl Config {
+    pub(super) fn load(args: ServeArgs) -> Result<Self, Error> {
+        let path = args.config.clone();
+        let file = path.as_deref().map(File::read).transpose()?;
+        let merge = Merge { path };
+        merge.config(args, file.unwrap_or_default())
+    }
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Usage(format!("--config {}: {reason}", path.display()));
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))
+    }
+}
+
+impl<T> Setting<T> {
+    /// What to say of a value that cannot be.
+    pub(super) fn wrong(&self, reason: impl std::fmt::Display) -> Error {
+        Error::Usage(format!("{}: {reason}", self.name))
+    }
+
+    fn parse<U, E: std::fmt::Display>(
+        self,
+        parse: impl FnOnce(&T) -> Result<U, E>,
+    ) -> Result<Setting<U>, Error> {
+        match parse(&self.value) {
+            Ok(value) => Ok(Setting {
+                value,
+                name: self.name,
+            }),
+            Err(reason) => Err(self.wrong(reason)),
+        }
+    }
+}
+
+impl Setting<String> {
+    /// Like [`parse`](Self::parse), for a reason that reads on from the value.
+    fn read<U, E: std::fmt::Display>(
+        self,
+        read: impl FnOnce(&str) -> Result<U, E>,
+    ) -> Result<Setting<U>, Error> {
+        self.parse(|text| read(text).map_err(|reason| format!("{text:?} {reason}")))
+    }
+}
+
+/// Where settings come from, for their names.
+struct Merge {
+    path: Option<PathBuf>,
+}
+
+impl Merge {
+    fn config(&self, args: ServeArgs, file: File) -> Result<Config, Error> {
+        let listen = self
+            .pick("listen", args.listen, file.listen)
+            .ok_or_else(|| missing("--listen", "the address to listen on"))?
+            .read(|text| {
+                text.parse::<SocketAddr>()
+                    .map_err(|_| "must be an address and a port such as 127.0.0.1:8080")
+            })?;
+        let places = Places {
+            upstream: args.upstream,
+            routes: args.route,
+            server: args.server,
+        };
+        let in_file = FilePlaces {
+            upstream: file.upstream,
+            routes: file.routes,
+            server: file.server,
+        };
+        let routes = self.routes(places, in_file)?;
+        let scopes = self
+            .pick_list("require_scope", args.require_scope, file.require_scope)
+            .into_iter()
+            .map(|scope| scope.read(str::parse::<Scope>).map(|scope| scope.value))
+            .collect::<Result<_, _>>()?;
+        let proxies = self
+            .trusted_proxies(args.trusted_proxy, file.trusted_proxies)
+            .into_iter()
+            .map(|net| net.read(str::parse::<Network>).map(|net| net.value))
+            .collect::<Result<_, _>>()?;
+        let header = self.pick(
+            "client_ip_header",
+            args.client_ip_header,
+            file.client_ip_header,
+        );
+        let (client_ip, trust) = client_ip(proxies, header)?;
+        let cert = self.pick("tls_cert", args.tls_cert, file.tls_cert);
+        let key = self.pick("tls_key", args.tls_key, file.tls_key);
+        Ok(Config {
+            listen,
+            routes,
+            scopes,
+            path_keys: args.path_keys || file.path_keys.unwrap_or_default(),
+            client_ip,
+            trust,
+            tls: tls(cert, key)?,
+        })
+    }
+
+    fn routes(&self, flags: Places, file: FilePlaces) -> Result<Vec<Route>, Error> {
+        let file = match (&flags.upstream, &*flags.routes) {
+            (None, []) => file,
+            (Some(_), _) => FilePlaces {
+                server: file.server,
+                ..FilePlaces::default()
+            },
+            (None, _) => FilePlaces::default(),
+        };
+        let upstream = self.pick("upstream", flags.upstream, file.upstream);
+        let server = self.pick("server", flags.server, file.server);
+        let routes = self.named(flags.routes, file.routes)?;
+        match (upstream, &*routes) {
+            (None, []) => Err(missing(
+                "--upstream",
+                "the server's URL (or --route NAME=URL, for several)",
+            )),
+            (Some(upstream), []) => {
+                let upstream = upstream.read(Upstream::parse)?.value;
+                let server = server.map(|name| name.read(server_name)).transpose()?;
+                Ok(vec![Route {
+                    name: None,
+                    server: server.map(|server| server.value),
+                    upstream,
+                }])
+            }
+            (Some(upstream), _) => Err(upstream.wrong("cannot stand beside routes")),
+            (None, _) => match server {
+                Some(server) => Err(server.wrong("is of no use with routes, which have names")),
+                None => Ok(routes),
+            },
+        }
+    }
+
+    fn named(
+        &self,
+        flags: Vec<String>,
+        file: BTreeMap<String, String>,
+    ) -> Result<Vec<Route>, Error> {
+        let mut pairs = Vec::new();
+        for text in flags {
+            let Some((name, url)) = text.split_once('=') else {
+                let text = format!("--route: {text:?} must be NAME=URL");
+                return Err(Error::Usage(text));
+            };
+            let flag = format!("--route {name}");
+            pairs.push((name.to_owned(), url.to_owned(), flag));
+        }
+        for (name, url) in file {
+            let field = self.field(&format!("routes.{name}"));
+            pairs.push((name, url, field));
+        }
+        let mut routes: Vec<Route> = Vec::new();
+        for (name, url, origin) in pairs {
+            let setting = |value| Setting {
+                value,
+                name: origin.clone(),
+            };
+            let name = setting(name).read(server_name)?;
+            if routes
+                .iter()
+                .any(|route| route.name.as_ref() == Some(&name.value))
+            {
+                return Err(name.wrong("is there twice"));
+            }
+            routes.push(Route {
+                name: Some(name.value.clone()),
+                server: Some(name.value),
+                upstream: setting(url).read(Upstream::parse)?.value,
+            });
+        }
+        Ok(routes)
+    }
+
+    fn trusted_proxies(
+        &self,
+        flags: Vec<String>,
+        file: Option<Vec<String>>,
+    ) -> Vec<Setting<String>> {
+        // The one setting whose flag says one and whose field says many.
+        self.list("--trusted-proxy", "trusted_proxies", flags, file)
+    }
+
+    fn pick_list(
+        &self,
+        name: &str,
+        flags: Vec<String>,
+        file: Option<Vec<String>>,
+    ) -> Vec<Setting<String>> {
+        self.list(&flag(name), name, flags, file)
+    }
+
+    fn list(
+        &self,
+        flag: &str,
+        field: &str,
+        flags: Vec<String>,
+        file: Option<Vec<String>>,
+    ) -> Vec<Setting<String>> {
+        let (values, name) = if flags.is_empty() {
+            (file.unwrap_or_default(), self.field(field))
+        } else {
+            (flags, flag.to_owned())
+        };
+        let named = |value| Setting {
+            value,
+            name: name.clone(),
+        };
+        values.into_iter().map(named).collect()
+    }
+
+    fn pick<T>(&self, name: &str, given: Option<T>, file: Option<T>) -> Option<Setting<T>> {
+        let (value, name) = match (given, file) {
+            (Some(value), _) => (value, flag(name)),
+            (None, Some(value)) => (value, self.field(name)),
+            (None, None) => return None,
+        };
+        Some(Setting { value, name })
+    }
+
+    fn field(&self, name: &str) -> String {
+        match &self.path {
+            Some(path) => format!("`{name}` in {}", path.display()),
+            None => format!("`{name}`"),
+        }
+    }
+}
+
+/// Which servers there are, by flags.
+struct Places {
+    upstream: Option<String>,
+    routes: Vec<String>,
+    server: Option<String>,
+}
+
+/// Which servers there are, by the file.
+#[derive(Default)]
+struct FilePlaces {
+    upstream: Option<String>,
+    routes: BTreeMap<String, String>,
+    server: Option<String>,
+}
+
+fn flag(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
+
+fn missing(flag: &str, what: &str) -> Error {
+    Error::Usage(format!("{flag} is missing: {what}"))
+}
+
+/// A name that can also stand in a path.
+fn server_name(text: &str) -> Result<ServerName, String> {
+    if matches!(text, "." | "..") {
+        return Err("would mean another place in a path".to_owned());
+    }
+    text.parse()
+        .map_err(|error: mcp_api_keys::key::InvalidText| error.to_string())
+}
+
+fn client_ip(
+    proxies: Vec<Network>,
+    header: Option<Setting<String>>,
+) -> Result<(ClientIp, Trust), Error> {
+    if proxies.is_empty() {
+        return match header {
+            Some(header) => Err(header.wrong("is never read without a trusted proxy")),
+            None => Ok((ClientIp::peer(), Trust::default())),
+        };
+    }
+    let header = match header {
+        Some(header) => {
+            let read = |text: &str| text.parse::<HeaderName>().map_err(|_| "is no header name");
+            Some(header.read(read)?.value)
+        }
+        None => None,
+    };
+    let source = match header.as_ref().map(HeaderName::as_str) {
+        None | Some("x-forwarded-for") => ClientIpSource::XForwardedFor,
+        Some("forwarded") => ClientIpSource::Forwarded,
+        Some(_) => header
+            .clone()
+            .map_or(ClientIpSource::Peer, ClientIpSource::Header),
+    };
+    let client_ip = ClientIp::behind(proxies.iter().copied(), source);
+    Ok((client_ip, Trust { proxies, header }))
+}
+
+fn tls(
+    cert: Option<Setting<PathBuf>>,
+    key: Option<Setting<PathBuf>>,
+) -> Result<Option<TlsFiles>, Error> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (None, None) => Ok(None),
+        (Some(cert), None) => Err(cert.wrong("needs --tls-key as well")),
+        (None, Some(key)) => Err(key.wrong("needs --tls-cert as well")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(args: ServeArgs, file: &str) -> Result<Config, Error> {
+        let merge = Merge {
+            path: Some("g.toml".into()),
+        };
+        merge.config(args, toml::from_str(file).unwrap())
+    }
+
+    fn fault(args: ServeArgs, file: &str) -> String {
+        load(args, file).unwrap_err().to_string()
+    }
+
+    fn args() -> ServeArgs {
+        ServeArgs {
+            listen: Some("127.0.0.1:0".to_owned()),
+            upstream: Some("http://h:1".to_owned()),
+            ..ServeArgs::default()
+        }
+    }
+
+    #[test]
+    fn the_file_says_everything_that_flags_say() {
+        let file = r#"
+            listen = "[::1]:80"
+            require_scope = ["a:b", "c"]
+            path_keys = true
+            trusted_proxies = ["10.0.0.0/8"]
+            client_ip_header = "X-Real-IP"
+            tls_cert = "c.pem"
+            tls_key = "k.pem"
+            [routes]
+            files = "http://h:1"
+            mail = "https://h:2/x"
+        "#;
+        let config = load(ServeArgs::default(), file).unwrap();
+        assert_eq!(config.listen.value, "[::1]:80".parse().unwrap());
+        assert_eq!(config.scopes.len(), 2);
+        assert!(config.path_keys);
+        assert_eq!(config.trust.proxies.len(), 1);
+        assert_eq!(config.trust.header.unwrap(), "x-real-ip");
+        assert!(config.tls.is_some());
+        let names = config.routes.iter().map(|route| &route.server);
+        let names: Vec<_> = names.map(|name| name.as_ref().unwrap().as_str()).collect();
+        assert_eq!(names, ["files", "mail"]);
+    }
+
+    #[test]
+    fn flags_win() {
+        let file = r#"
+            listen = "wrong"
+            server = "one"
+            require_scope = ["wrong scope"]
+            [routes]
+            files = "wrong"
+        "#;
+        let mut flags = args();
+        flags.require_scope = vec!["a".to_owned()];
+        let config = load(flags, file).unwrap();
+        assert_eq!(config.routes.len(), 1);
+        assert_eq!(config.routes[0].server.as_ref().unwrap().as_str(), "one");
+        assert_eq!(config.scopes[0].as_str(), "a");
+
+        let mut flags = args();
+        flags.upstream = None;
+        flags.route = vec!["mail=http://h:2".to_owned()];
+        let config = load(flags, r#"upstream = "wrong""#).unwrap();
+        assert_eq!(config.routes[0].name.as_ref().unwrap().as_str(), "mail");
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named_as_it_was_written() {
+        let (args, none) = (args(), ServeArgs::default());
+        let upstream = |url: &str| ServeArgs {
+            upstream: Some(url.to_owned()),
+            ..args.clone()
+        };
+        let routes = |routes: &[&str]| ServeArgs {
+            upstream: None,
+            route: routes.iter().map(|&route| route.to_owned()).collect(),
+            ..args.clone()
+        };
+        for (args, file, begins) in [
+            (none.clone(), "", "--listen is missing"),
+            (none, "listen = \"x\"", "`listen` in g.toml: \"x\" must be"),
+            (upstream("h:1"), "", "--upstream: "),
+            (routes(&["files"]), "", "--route: "),
+            (routes(&["a b=http://h"]), "", "--route a b: "),
+            (routes(&["..=http://h"]), "", "--route ..: "),
+            (routes(&["a=ftp://h"]), "", "--route a: "),
+            (routes(&["a=http://h", "a=http://i"]), "", "--route a: "),
+            (routes(&[]), "", "--upstream is missing"),
+            (routes(&[]), "[routes]\na = 'x'", "`routes.a` in g.toml: "),
+            (
+                routes(&[]),
+                "upstream = 'http://h'\n[routes]\na = 'http://h'",
+                "`upstream` in g.toml: ",
+            ),
+            (args.clone(), "server = \"a/b\"", "`server` in g.toml: "),
+            (args.clone(), "require_scope = [\"a:*\"]", "`require_scope`"),
+            (
+                args.clone(),
+                "trusted_proxies = [\"x\"]",
+                "`trusted_proxies`",
+            ),
+            (
+                args.clone(),
+                "client_ip_header = \"x\"",
+                "`client_ip_header`",
+            ),
+            (
+                args.clone(),
+                "tls_cert = \"x\"",
+                "`tls_cert` in g.toml: needs",
+            ),
+            (
+                args.clone(),
+                "tls_key = \"x\"",
+                "`tls_key` in g.toml: needs",
+            ),
+        ] {
+            let fault = fault(args, file);
+            assert!(fault.starts_with(begins), "{begins}: {fault}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let error = toml::from_str::<File>("listne = \"x\"").unwrap_err();
+        assert!(error.to_string().contains("listne"), "{error}");
+    }
+}

@@ -1,0 +1,194 @@
+//! The gateway: the key layer in front of MCP servers in any language.
+//!
+//! A request reaches a server only with a key that may use that server, and without the key.
+//!
+//! 1. Who is calling stands in the `X-MCP-Key-…` headers; whatever a caller wrote there is removed.
+//! 2. Both directions are passed on as they come. Nothing is buffered, and no stream is ended by a
+//!    clock; a caller that hangs up ends the request at the server as well.
+//! 3. The server's answer is passed on unchanged, but for the headers that belong to one
+//!    connection. If it fails before its answer begins, the caller gets a 502.
+//! 4. What cannot be understood at the start ends the start, with the setting's name.
+//! 5. No key, path or query is logged.
+//!
+//! The way of a request: [`listen`] accepts the connection, [`route`] picks the server, the crate's
+//! layer asks for the key, [`proxy`] passes the request on.
+
+mod answers;
+mod body;
+mod config;
+mod connect;
+mod headers;
+mod listen;
+mod proxy;
+mod route;
+mod tls;
+mod upstream;
+
+use std::fmt;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcp_api_keys::ErrorKind;
+use mcp_api_keys::store::KeyStore;
+
+use self::config::Config;
+use self::route::Gateway;
+use crate::setup;
+
+/// What `serve` understands. Everything can stand in the file of `--config` as well, under the
+/// flag's name with underscores; what is given as a flag wins.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on, such as 127.0.0.1:8080
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+
+    /// The one MCP server, served under /mcp; the URL's path, if it has one, replaces /mcp
+    #[arg(long, value_name = "URL", conflicts_with = "route")]
+    upstream: Option<String>,
+
+    /// One MCP server of several, served under /NAME/mcp to keys for the server NAME (repeatable)
+    #[arg(long, value_name = "NAME=URL", conflicts_with = "server")]
+    route: Vec<String>,
+
+    /// Name of the one server; without it only keys for all servers pass
+    #[arg(long, value_name = "NAME")]
+    server: Option<String>,
+
+    /// Scope that a key needs (repeatable: all of them)
+    #[arg(long, value_name = "SCOPE")]
+    require_scope: Vec<String>,
+
+    /// Accept keys in the path as well: /mcp/KEY or /NAME/mcp/KEY
+    #[arg(long)]
+    path_keys: bool,
+
+    /// Network of a proxy in front, whose word on the caller's address counts (repeatable)
+    #[arg(long, value_name = "NET")]
+    trusted_proxy: Vec<String>,
+
+    /// Header in which trusted proxies name the caller [default: X-Forwarded-For]
+    #[arg(long, value_name = "NAME")]
+    client_ip_header: Option<String>,
+
+    /// Certificate chain for TLS, a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// File with settings, in TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// Whether the settings make sense, asked before anything is opened or made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`], naming the setting that does not.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let config = Config::load(self.clone())?;
+        config.tls.as_ref().map(tls::acceptor).transpose()?;
+        Ok(())
+    }
+}
+
+/// How often changes are looked for that other processes made in the store.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+/// Serves until the process is told to end.
+///
+/// # Errors
+///
+/// [`Error::Usage`], if a setting makes no sense; [`Error::Failed`], if the store does not answer
+/// or the address cannot be used.
+pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(), Error> {
+    log_to_stderr();
+    let config = Config::load(args)?;
+    let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+    let keys = setup::builder(store)
+        .map_err(Error::of_keys)?
+        .client_ip(config.client_ip.clone())
+        .poll_interval(FOLLOW_EVERY)
+        .build()
+        .await
+        .map_err(Error::of_keys)?;
+    let gateway = Gateway::new(&config, &keys)?;
+    listen::run(config.listen, acceptor, Arc::new(gateway)).await
+}
+
+/// A program that has set up logging already keeps what it has.
+fn log_to_stderr() {
+    use tracing_subscriber::EnvFilter;
+
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,mcp_keys=info,mcp_api_keys=info"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}
+
+/// Why the gateway does not serve.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// A setting makes no sense; the text names it.
+    Usage(String),
+    /// The world does not play along.
+    Failed {
+        what: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Error {
+    /// What the process ends with.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Failed { .. } => 1,
+        }
+    }
+
+    fn of_keys(error: mcp_api_keys::Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidInput => Self::Usage(error.to_string()),
+            _ => Self::failed("the keys cannot be read", error),
+        }
+    }
+
+    fn failed(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Failed {
+            what: what.into(),
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => f.write_str(text),
+            Self::Failed { what, .. } => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Usage(_) => None,
+            Self::Failed { source, .. } => Some(&**source),
+        }
+    }
+}

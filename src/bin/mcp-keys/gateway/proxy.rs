@@ -1,0 +1,148 @@
+//! What stands behind the key layer: the way to a server, and the pages of the gateway itself.
+
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use mcp_api_keys::KeyContext;
+use tower_service::Service;
+
+use super::answers::{self, Body, Shape};
+use super::body::Outgoing;
+use super::connect::Client;
+use super::headers::{self, Trust, Via};
+use super::upstream::{Upstream, holds_key};
+
+/// Answers requests that were admitted.
+#[derive(Clone, Debug)]
+pub(super) enum Inside {
+    /// Passes them on.
+    Server(Arc<Server>),
+    /// Tells callers who they are.
+    Me,
+    /// Tells callers that there is nothing.
+    Nothing,
+}
+
+/// One server, and how to reach it.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// What the gateway calls its root, such as `/files/mcp`.
+    pub(super) prefix: String,
+    pub(super) upstream: Upstream,
+    pub(super) client: Client,
+    pub(super) trust: Arc<Trust>,
+    /// How keys begin: none may be left in the path that is asked for.
+    pub(super) key_prefix: String,
+}
+
+impl Service<Request<Incoming>> for Inside {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let inside = self.clone();
+        Box::pin(async move { Ok(inside.answer(request).await) })
+    }
+}
+
+impl Inside {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let shape = Shape::of(&head);
+        match self {
+            Self::Nothing => answers::not_found(shape),
+            Self::Me if !matches!(head.method, Method::GET | Method::HEAD) => {
+                answers::read_only(shape)
+            }
+            Self::Me => match head.extensions.get::<KeyContext>() {
+                Some(key) => answers::identity(key),
+                None => answers::lost(shape),
+            },
+            Self::Server(server) => server.forward(head, body, shape).await,
+        }
+    }
+}
+
+impl Server {
+    async fn forward(&self, mut head: Parts, body: Incoming, shape: Shape) -> Response<Body> {
+        let Some(url) = self.url(&head) else {
+            return answers::not_found(shape);
+        };
+        let (key, via) = (
+            head.extensions.remove::<KeyContext>(),
+            head.extensions.remove::<Via>(),
+        );
+        // Both are always there; without them nobody could say who is asking.
+        let (Some(key), Some(via)) = (key, via) else {
+            return answers::lost(shape);
+        };
+        headers::prepare(&mut head, &key, via, &self.trust, body.size_hint().exact());
+        let mut request = Request::new(Outgoing(body));
+        *request.method_mut() = head.method;
+        *request.uri_mut() = url;
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = head.headers;
+        match self.client.request(request).await {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                tracing::warn!(server = self.prefix, "the server changes protocols unasked");
+                answers::unavailable(shape)
+            }
+            Ok(response) => {
+                let status = response.status().as_u16();
+                tracing::debug!(server = self.prefix, key = %key.key_id(), status, "passed on");
+                answer(response)
+            }
+            Err(error) => {
+                let reason = innermost(&error);
+                tracing::warn!(server = self.prefix, reason, "the server does not answer");
+                answers::unavailable(shape)
+            }
+        }
+    }
+
+    /// What to ask the server for. Nothing, if the path is none of its own, or holds a key in a
+    /// place where none is looked for.
+    fn url(&self, head: &Parts) -> Option<http::Uri> {
+        let tail = head.uri.path().strip_prefix(&self.prefix)?;
+        let is_below = tail.is_empty() || tail.starts_with('/');
+        if !is_below || holds_key(tail, &self.key_prefix) {
+            return None;
+        }
+        self.upstream.url(tail, head.uri.query())
+    }
+}
+
+/// The server's answer as it is, but for what belongs to its connection.
+fn answer(response: Response<Incoming>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    headers::clean_answer(&mut head.headers);
+    head.extensions.clear();
+    // The version is that of the caller's connection, which is spoken there anyway.
+    head.version = Version::HTTP_11;
+    Response::from_parts(head, body.boxed_unsync())
+}
+
+/// The reason at the bottom, such as "connection refused". No error of the client names a path.
+fn innermost(error: &hyper_util::client::legacy::Error) -> String {
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        reason = cause.to_string();
+        source = cause.source();
+    }
+    reason
+}

@@ -1,0 +1,132 @@
+//! What every command needs before it can work: the store, and the peppers of the environment.
+//!
+//! 1. A store that this program cannot open is named with what it can open.
+//! 2. `MCP_KEYS_PEPPER` is `ID:HEX`, at least 32 bytes in hexadecimal digits;
+//!    `MCP_KEYS_PREVIOUS_PEPPERS` holds any number of them, separated by commas. No error repeats
+//!    them. A pepper stands in the environment because command lines are for everybody to read.
+
+use mcp_api_keys::store::{KeyStore, SqliteStore};
+use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
+use zeroize::Zeroizing;
+
+const PEPPER: &str = "MCP_KEYS_PEPPER";
+const PREVIOUS: &str = "MCP_KEYS_PREVIOUS_PEPPERS";
+
+/// Opens the store at `url`.
+///
+/// # Errors
+///
+/// `InvalidInput` naming `store` or `url`, if there can be no such store; otherwise as
+/// [`SqliteStore::connect`].
+pub(crate) async fn store(url: &str) -> Result<SqliteStore, Error> {
+    check(url)?;
+    SqliteStore::connect(url).await
+}
+
+/// Starts to wire up the keys in `store`, with the peppers of the environment.
+///
+/// # Errors
+///
+/// `InvalidInput` naming the variable that cannot be read.
+pub(crate) fn builder(store: impl KeyStore) -> Result<ApiKeysBuilder, Error> {
+    let mut builder = ApiKeys::builder(store);
+    if let Some(text) = variable(PEPPER)? {
+        builder = builder.pepper(pepper(&text, PEPPER)?);
+    }
+    if let Some(texts) = variable(PREVIOUS)? {
+        for text in texts.split(',') {
+            builder = builder.previous_pepper(pepper(text.trim(), PREVIOUS)?);
+        }
+    }
+    Ok(builder)
+}
+
+/// A URL may hold a password, so no more than its scheme is repeated.
+fn check(url: &str) -> Result<(), Error> {
+    let refused = |what: String| Err(Error::invalid("store", what));
+    match url.split_once(':') {
+        Some(("sqlite", rest)) if rest.contains(":memory:") || rest.contains("mode=memory") => {
+            refused("a store in memory ends with the command; give sqlite://PATH".to_owned())
+        }
+        Some(("sqlite", _)) => Ok(()),
+        Some((scheme, rest)) if rest.starts_with("//") => refused(format!(
+            "this program cannot open {scheme}:// stores; give sqlite://PATH"
+        )),
+        _ => refused("not a store's URL; give sqlite://PATH".to_owned()),
+    }
+}
+
+/// The value of a variable; one that is empty counts as none.
+fn variable(name: &'static str) -> Result<Option<Zeroizing<String>>, Error> {
+    match std::env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(Zeroizing::new(value))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid(name, "must be text")),
+    }
+}
+
+fn pepper(text: &str, variable: &'static str) -> Result<Pepper, Error> {
+    const SHAPE: &str = "must be ID:HEX, a name and at least 64 hexadecimal digits";
+    let (id, digits) = text
+        .rsplit_once(':')
+        .ok_or_else(|| Error::invalid(variable, SHAPE))?;
+    let secret = bytes(digits).ok_or_else(|| Error::invalid(variable, SHAPE))?;
+    Pepper::new(id, &secret).map_err(|error| Error::invalid(variable, SHAPE).with_source(error))
+}
+
+fn bytes(digits: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    // Room for all of them, so that growing leaves no copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
+    for pair in digits.as_bytes().chunks(2) {
+        let [high, low] = pair else { return None };
+        bytes.push(u8::try_from(nibble(*high)? << 4 | nibble(*low)?).ok()?);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_stores_that_can_be_opened_and_last_are_accepted() {
+        for url in ["sqlite:keys.db", "sqlite:///var/lib/keys.db"] {
+            assert!(check(url).is_ok(), "{url}");
+        }
+        for url in [
+            "",
+            "keys.db",
+            "sqlite::memory:",
+            "sqlite://x?mode=memory",
+            "SQLITE:x",
+        ] {
+            assert!(check(url).is_err(), "{url}");
+        }
+        let error = check("postgres://ada:hunter2@db/keys").unwrap_err();
+        assert!(error.to_string().contains("postgres://"), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_pepper_is_a_name_and_at_least_32_bytes() {
+        let good = format!("2026:{}", "0f".repeat(32));
+        assert_eq!(pepper(&good, PEPPER).unwrap().id(), "2026");
+        let named_with_colon = format!("a:b:{}", "0F".repeat(40));
+        assert_eq!(pepper(&named_with_colon, PEPPER).unwrap().id(), "a:b");
+        for wrong in [
+            "",
+            "2026",
+            &"0f".repeat(32),
+            &format!("2026:{}", "0f".repeat(31)),
+            &format!("2026:{}0", "0f".repeat(32)),
+            &format!("2026:{}", "0g".repeat(32)),
+            &format!(":{}", "0f".repeat(32)),
+        ] {
+            let error = pepper(wrong, PEPPER).unwrap_err();
+            assert_eq!(error.field(), Some(PEPPER));
+            assert!(!error.to_string().contains("0f0f"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Runs the real client SDKs against the gateway in front of a server on the official Python SDK.
+#
+# Usage: tests/clients/gateway.sh BINARY
+#
+# BINARY is mcp-keys.
+set -euo pipefail
+
+# shellcheck source=tests/clients/sdks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/sdks.sh"
+
+[[ $# -eq 1 ]] || die 'usage: tests/clients/gateway.sh BINARY'
+[[ -x $1 && ! -d $1 ]] || die "no program at $1; build it with: cargo build --bin mcp-keys --features full"
+binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+
+prepare
+store=sqlite://$work/keys.db
+# The key in clear is the one word of the answer that looks like one.
+key=$("$binary" --store "$store" create --name clients --server notes --scope '*' </dev/null |
+    grep -oE 'mcp_sk_[0-9A-Za-z]{38}' | head -n 1) ||
+    die "$binary did not create a key"
+
+start upstream "$cache/python-2.3/bin/python" -I "$here/python/server.py"
+upstream=$url
+# With everything it logs, so that all of it can be searched for the key.
+RUST_LOG=trace start gateway "$binary" --store "$store" serve --listen 127.0.0.1:0 \
+    --route "notes=$upstream" --path-keys
+url=$url/notes/mcp
+run_clients
+note 'gateway and server'
+check_output gateway
+check_output upstream
+report gateway

@@ -1,0 +1,28 @@
+//! The gateway as a program: `mcp-keys serve` in front of servers on this machine.
+
+#![cfg(all(
+    unix,
+    feature = "axum",
+    feature = "cli",
+    feature = "rmcp",
+    feature = "testing"
+))]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests panic"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod life;
+mod mcp;
+mod passing;
+mod protocols;
+mod settings;
+mod streams;
+mod world;
