@@ -24,10 +24,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use async_trait::async_trait;
 use http::{Request, Response};
 use mcp_api_keys::audit::{Act, AuditEntry, AuditFilter};
-use mcp_api_keys::key::{KeyId, KeyRecord, Revision};
-use mcp_api_keys::store::{AuditPage, Change, ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
-use mcp_api_keys::{ApiKeys, Error, ErrorKind, NewKey};
+use mcp_api_keys::key::{CredentialId, KeyId, KeyRecord, Revision, Subject, SubjectKind};
+use mcp_api_keys::store::{
+    AuditPage, Change, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page,
+    PageRequest, QuotaAccount, QuotaLedger, Taken,
+};
+use mcp_api_keys::{ApiKeys, Error, ErrorKind, NewKey, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tower::{ServiceBuilder, ServiceExt};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -49,6 +53,12 @@ struct Inner {
 struct State {
     revision: Revision,
     keys: BTreeMap<KeyId, KeyRecord>,
+    /// Owners and plans, by the text of their subjects.
+    documents: BTreeMap<String, (Revision, Value)>,
+    /// When each secret was last used.
+    uses: BTreeMap<KeyId, BTreeMap<u32, Timestamp>>,
+    /// What was taken of each quota, and in which period.
+    taken: BTreeMap<KeyId, BTreeMap<String, (Timestamp, u64)>>,
     /// Who did what, oldest first.
     trail: Vec<AuditEntry>,
     /// The changes since the file was opened. Nobody can ask about earlier ones, because nobody
@@ -124,15 +134,39 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Er
 }
 
 impl State {
-    /// The number of the write that `key` is now part of.
-    fn note(&mut self, key: KeyId, act: &Act) -> Revision {
+    fn last_used(&self, key: KeyId) -> Option<Timestamp> {
+        self.uses.get(&key)?.values().max().copied()
+    }
+
+    fn document(&self, name: &str) -> Option<Document> {
+        let (revision, body) = self.documents.get(name)?;
+        Some(Document {
+            subject: name.parse().ok()?,
+            body: body.clone(),
+            revision: *revision,
+        })
+    }
+
+    /// The number of the write that `subject` is now part of.
+    fn note(&mut self, subject: &Subject, act: &Act) -> Revision {
         self.revision = self.revision.next();
         self.log.push(Change {
             revision: self.revision,
-            key,
+            subject: subject.clone(),
         });
-        self.trail.push(AuditEntry::new(self.revision, key, act));
+        self.trail
+            .push(AuditEntry::new(self.revision, subject.clone(), act));
         self.revision
+    }
+
+    /// The definition of `subject`, if it is of the revision `expected`, where zero stands for none.
+    fn expect(&self, subject: &Subject, expected: Revision) -> Result<(), Error> {
+        match self.documents.get(&subject.to_string()) {
+            None if expected == Revision::default() => Ok(()),
+            None => Err(not_found()),
+            Some((revision, _)) if *revision == expected => Ok(()),
+            Some(_) => Err(conflict("the definition has changed since it was read")),
+        }
     }
 
     fn put(&mut self, mut record: KeyRecord, act: &Act) -> Result<Revision, Error> {
@@ -146,10 +180,14 @@ impl State {
         }) {
             return Err(conflict("one of the handles belongs to another key"));
         }
-        record.revision = self.note(record.id, act);
+        record.revision = self.note(&record.id.into(), act);
         self.keys.insert(record.id, record);
         Ok(self.revision)
     }
+}
+
+fn not_found() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such definition")
 }
 
 fn conflict(message: &'static str) -> Error {
@@ -215,7 +253,9 @@ impl KeyStore for JsonFile {
         self.write(move |state| {
             let existed = state.keys.remove(&id).is_some();
             if existed {
-                state.note(id, &act);
+                state.note(&id.into(), &act);
+                state.uses.remove(&id);
+                state.taken.remove(&id);
             }
             Ok(existed)
         })
@@ -229,7 +269,7 @@ impl KeyStore for JsonFile {
             .keys
             .values()
             .filter(after)
-            .filter(|key| filter.matches(key));
+            .filter(|key| filter.matches(key, state.last_used(key.id)));
         let size = page.bounded_size();
         let records: Vec<_> = matching.by_ref().take(size).cloned().collect();
         let last = records.last().map(|record| record.id);
@@ -256,7 +296,152 @@ impl KeyStore for JsonFile {
             return Ok(ChangeLog::OutOfReach(state.revision));
         }
         let changes = state.log.iter().filter(|change| change.revision > since);
-        Ok(ChangeLog::Changes(changes.take(limit).copied().collect()))
+        Ok(ChangeLog::Changes(changes.take(limit).cloned().collect()))
+    }
+
+    async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {
+        Ok(self.read().document(&subject.to_string()))
+    }
+
+    async fn put_document(&self, document: &Document, act: &Act) -> Result<Revision, Error> {
+        let (document, act) = (document.clone(), act.clone());
+        self.write(move |state| {
+            state.expect(&document.subject, document.revision)?;
+            let revision = state.note(&document.subject, &act);
+            let name = document.subject.to_string();
+            state.documents.insert(name, (revision, document.body));
+            Ok(revision)
+        })
+        .await
+    }
+
+    async fn remove_document(
+        &self,
+        subject: &Subject,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error> {
+        let (subject, act) = (subject.clone(), act.clone());
+        self.write(move |state| {
+            let name = subject.to_string();
+            if !state.documents.contains_key(&name) {
+                return Err(not_found());
+            }
+            state.expect(&subject, expected)?;
+            let names_it = |key: &KeyRecord| match &subject {
+                Subject::Owner(id) => key.owner.as_ref() == Some(id),
+                Subject::Plan(name) => key.plan.as_ref() == Some(name),
+                _ => false,
+            };
+            let mut in_force = state
+                .keys
+                .values()
+                .filter(|key| key.status.as_str() != "revoked");
+            if in_force.any(names_it) {
+                return Err(conflict("a key names it"));
+            }
+            state.documents.remove(&name);
+            Ok(state.note(&subject, &act))
+        })
+        .await
+    }
+
+    async fn documents(
+        &self,
+        kind: SubjectKind,
+        page: &DocumentPage,
+    ) -> Result<Vec<Document>, Error> {
+        let state = self.read();
+        let after = page
+            .after
+            .as_ref()
+            .map(|name| format!("{}{name}", kind.prefix()));
+        let documents = state
+            .documents
+            .keys()
+            .filter(|name| after.as_ref().is_none_or(|last| *name > last));
+        let documents = documents.filter_map(|name| state.document(name));
+        let of_kind = documents.filter(|document| document.subject.kind() == kind);
+        Ok(of_kind.take(page.bounded_size()).collect())
+    }
+
+    async fn note_uses(&self, uses: &[KeyUse]) -> Result<(), Error> {
+        let uses = uses.to_vec();
+        self.write(move |state| {
+            for one in uses {
+                if state.keys.contains_key(&one.key) {
+                    let of_key = state.uses.entry(one.key).or_default();
+                    let at = of_key.entry(one.credential.as_u32()).or_insert(one.at);
+                    *at = one.at.max(*at);
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn uses(&self, keys: &[KeyId]) -> Result<Vec<KeyUse>, Error> {
+        let state = self.read();
+        let of_keys = keys
+            .iter()
+            .filter_map(|key| state.uses.get(key).map(|uses| (*key, uses)));
+        let uses = of_keys.flat_map(|(key, uses)| {
+            uses.iter().map(move |(number, at)| KeyUse {
+                key,
+                credential: CredentialId::from_u32(*number),
+                at: *at,
+            })
+        });
+        Ok(uses.collect())
+    }
+}
+
+#[async_trait]
+impl QuotaLedger for JsonFile {
+    async fn take(&self, account: &QuotaAccount, wanted: u64, limit: u64) -> Result<u64, Error> {
+        let account = account.clone();
+        self.write(move |state| {
+            if !state.keys.contains_key(&account.key) {
+                return Ok(0);
+            }
+            let of_key = state.taken.entry(account.key).or_default();
+            let (period, taken) = of_key.entry(account.quota).or_insert((account.period, 0));
+            if *period < account.period {
+                (*period, *taken) = (account.period, 0);
+            }
+            let granted = wanted.min(limit.saturating_sub(*taken));
+            *taken += granted;
+            Ok(granted)
+        })
+        .await
+    }
+
+    async fn give_back(&self, account: &QuotaAccount, units: u64) -> Result<(), Error> {
+        let account = account.clone();
+        self.write(move |state| {
+            let of_key = state.taken.get_mut(&account.key);
+            if let Some((period, taken)) = of_key.and_then(|of_key| of_key.get_mut(&account.quota))
+                && *period == account.period
+            {
+                *taken = taken.saturating_sub(units);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn taken(&self, key: KeyId) -> Result<Vec<Taken>, Error> {
+        let state = self.read();
+        let of_key = state.taken.get(&key).into_iter().flatten();
+        let taken = of_key.map(|(quota, &(period, units))| Taken {
+            account: QuotaAccount {
+                key,
+                quota: quota.clone(),
+                period,
+            },
+            units,
+        });
+        Ok(taken.collect())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The trail of acts on keys: who did what to which key, when, and from where.
+//! The trail of acts on keys, owners and plans: who did what to which, when, and from where.
 //!
 //! Every write to a store carries the [`Act`] that it is, and the store keeps both in one
 //! transaction: there is no change without an entry and no entry without a change.
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::key::{KeyId, KeyInfo, Revision};
+use crate::key::{KeyInfo, Revision, Subject};
 
-/// An act on a key, as the store is told of it.
+/// An act on a key, an owner or a plan, as the store is told of it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Act {
@@ -23,9 +23,9 @@ pub struct Act {
     pub source: Option<String>,
     /// When.
     pub at: Timestamp,
-    /// What could be shown of the key before; nothing for a new key.
+    /// What could be shown before; nothing for what is new.
     pub before: Option<Value>,
-    /// What can be shown of it after; nothing for a deleted key.
+    /// What can be shown after; nothing for what is deleted.
     pub after: Option<Value>,
 }
 
@@ -52,7 +52,7 @@ impl Act {
     }
 }
 
-/// What is done to a key.
+/// What is done to a key, an owner or a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -77,6 +77,8 @@ pub enum AuditAction {
     Revoked,
     /// It was removed with its record.
     Deleted,
+    /// An owner's or a plan's definition was stored, as a new one or in place of an earlier one.
+    Defined,
 }
 
 impl AuditAction {
@@ -93,6 +95,7 @@ impl AuditAction {
             Self::GraceEnded => "grace_ended",
             Self::Revoked => "revoked",
             Self::Deleted => "deleted",
+            Self::Defined => "defined",
         }
     }
 }
@@ -120,24 +123,24 @@ pub struct AuditEntry {
     pub source: Option<String>,
     /// What.
     pub action: AuditAction,
-    /// To which key.
-    pub key: KeyId,
-    /// What could be shown of the key before.
+    /// To what.
+    pub subject: Subject,
+    /// What could be shown before.
     pub before: Option<Value>,
-    /// What could be shown of it after.
+    /// What could be shown after.
     pub after: Option<Value>,
 }
 
 impl AuditEntry {
-    /// The entry of `act` on `key`, written as `revision`.
-    pub fn new(revision: Revision, key: KeyId, act: &Act) -> Self {
+    /// The entry of `act` on `subject`, written as `revision`.
+    pub fn new(revision: Revision, subject: Subject, act: &Act) -> Self {
         Self {
             revision,
             at: act.at,
             actor: act.actor.clone(),
             source: act.source.clone(),
             action: act.action,
-            key,
+            subject,
             before: act.before.clone(),
             after: act.after.clone(),
         }
@@ -148,8 +151,8 @@ impl AuditEntry {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AuditFilter {
-    /// Only acts on this key.
-    pub key: Option<KeyId>,
+    /// Only acts on this key, owner or plan.
+    pub subject: Option<Subject>,
     /// Only acts of this actor.
     pub actor: Option<String>,
     /// Only acts at or after this time.
@@ -161,7 +164,9 @@ pub struct AuditFilter {
 impl AuditFilter {
     /// Whether `entry` matches: the definition that every store's queries must agree with.
     pub fn matches(&self, entry: &AuditEntry) -> bool {
-        self.key.is_none_or(|key| entry.key == key)
+        self.subject
+            .as_ref()
+            .is_none_or(|subject| entry.subject == *subject)
             && self
                 .actor
                 .as_ref()

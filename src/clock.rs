@@ -151,11 +151,47 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis))
     }
 
+    /// This time less `duration`, at least the start of year 1.
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_sub(millis))
+    }
+
     /// How long it takes from `earlier` to this time; zero if it is the other way round.
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// The beginning of the day (UTC) that this time is in, and of the next one.
+    pub(crate) fn day(self) -> (Self, Self) {
+        let start = self.0 - self.0.rem_euclid(DAY);
+        (
+            Self::from_millis(start),
+            Self::from_millis(start.saturating_add(DAY)),
+        )
+    }
+
+    /// The beginning of the month (UTC) that this time is in, and of the next one.
+    pub(crate) fn month(self) -> (Self, Self) {
+        let date = jiff::Timestamp::from_millisecond(self.0)
+            .map(|time| time.to_zoned(jiff::tz::TimeZone::UTC).date());
+        let Ok(date) = date else { return self.day() };
+        let midnight = |date: jiff::civil::Date| {
+            date.to_zoned(jiff::tz::TimeZone::UTC)
+                .map(|time| Self::from_millis(time.timestamp().as_millisecond()))
+        };
+        let next = date
+            .last_of_month()
+            .tomorrow()
+            .and_then(midnight)
+            .unwrap_or(Self(Self::RANGE.1));
+        (midnight(date.first_of_month()).unwrap_or(self), next)
+    }
 }
+
+/// A day's length in milliseconds: those that computers count have no leap seconds.
+const DAY: i64 = 86_400_000;
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
@@ -251,6 +287,22 @@ mod tests {
         for millis in [i64::MIN, i64::MAX, 0, -1] {
             let time = Timestamp::from_millis(millis);
             assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        }
+    }
+
+    #[test]
+    fn days_and_months_begin_at_midnight() {
+        let texts = |(from, to): (Timestamp, Timestamp)| [from.to_string(), to.to_string()];
+        let leap: Timestamp = "2028-02-29T23:59:59.999Z".parse().unwrap();
+        let next = "2028-03-01T00:00:00Z";
+        assert_eq!(texts(leap.day()), ["2028-02-29T00:00:00Z", next]);
+        assert_eq!(texts(leap.month()), ["2028-02-01T00:00:00Z", next]);
+        let (from, to) = leap.month().1.month();
+        assert_eq!(texts((from, to)), [next, "2028-04-01T00:00:00Z"]);
+        let before_1970 = Timestamp::from_millis(-1).day();
+        assert_eq!(before_1970.1, Timestamp::from_millis(0));
+        for extreme in [i64::MIN, i64::MAX].map(Timestamp::from_millis) {
+            assert!(extreme.month().0 <= extreme);
         }
     }
 

@@ -9,11 +9,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::framework;
 use crate::gate::{Gate, MissingPeer, Shared};
-use crate::key::{KeyFormat, KeyFormats, RateLimit};
+use crate::key::{KeyFormat, KeyFormats, OwnerId, RateLimit};
 use crate::layer::ApiKeyLayer;
 use crate::limit::FailureLimiter;
 use crate::live::{Live, Timing};
-use crate::manager::KeyManager;
+use crate::manager::{KeyManager, OwnerPolicy};
+use crate::rights::{OwnerDirectory, Resolver};
 use crate::store::KeyStore;
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
 
@@ -69,6 +70,24 @@ impl ApiKeys {
     pub async fn catch_up(&self) -> Result<(), Error> {
         self.shared.verifier.live().catch_up().await
     }
+
+    /// Says that an owner's rights have changed in the [directory](ApiKeysBuilder::owner_directory):
+    /// it is asked again before a key of theirs is honoured here. Owners that the store knows need
+    /// no such word.
+    pub fn owner_changed(&self, owner: &OwnerId) {
+        self.shared.verifier.live().owner_changed(owner);
+    }
+
+    /// Writes down when keys were last used, and gives back what this process holds of their
+    /// quotas. To be called when the process ends in order; otherwise both happen every few seconds
+    /// or after a while without use.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, if the store does not answer. What could not be written is kept.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.shared.verifier.live().flush(false).await
+    }
 }
 
 /// Sets up [`ApiKeys`]. Every setting has a default; `manual::defaults` gives the reasons.
@@ -87,6 +106,8 @@ pub struct ApiKeysBuilder {
     client_ip: ClientIp,
     failures: Option<RateLimit>,
     timing: Timing,
+    owners: Option<Arc<dyn OwnerDirectory>>,
+    owner_policy: OwnerPolicy,
     clock: Arc<dyn Clock>,
 }
 
@@ -113,6 +134,8 @@ impl ApiKeysBuilder {
                 poll_timeout: Duration::from_secs(1),
                 max_stale: Duration::from_secs(60),
             },
+            owners: None,
+            owner_policy: OwnerPolicy::default(),
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -205,6 +228,27 @@ impl ApiKeysBuilder {
         self
     }
 
+    /// Asks `directory` what owners may do, instead of the store. Keys of an owner that it does not
+    /// know are refused.
+    pub fn owner_directory(mut self, directory: impl OwnerDirectory) -> Self {
+        self.owners = Some(Arc::new(directory));
+        self
+    }
+
+    /// Whether keys are made for known owners only, and refused if their owner is not known (or no
+    /// longer). Off by default: the name of an owner that the store does not know is a label.
+    pub fn known_owners_only(mut self, on: bool) -> Self {
+        self.owner_policy.known_only = on;
+        self
+    }
+
+    /// Whether members, that is [principals](crate::Principal::member) who are no admins, may only
+    /// look at their keys. Off by default: they make, change and withdraw them.
+    pub fn only_admins_change_keys(mut self, on: bool) -> Self {
+        self.owner_policy.only_admins_change = on;
+        self
+    }
+
     /// Sets the clock. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -237,13 +281,20 @@ impl ApiKeysBuilder {
             return Err(Error::invalid("poll_interval", "must be longer than zero"));
         }
         let peppers = Peppers::new(self.pepper, self.previous_peppers)?;
+        let resolver = Resolver::new(
+            Arc::clone(&self.store),
+            self.owners,
+            self.owner_policy.known_only,
+        );
         let live = Live::start(
             Arc::clone(&self.store),
+            Arc::new(resolver),
             Arc::clone(&self.clock),
             self.timing,
         )
         .await?;
         tokio::spawn(Live::follow(Arc::downgrade(&live)));
+        tokio::spawn(Live::keep_books(Arc::downgrade(&live)));
         let settings = Settings {
             peppers,
             argon2: self.argon2,
@@ -260,6 +311,7 @@ impl ApiKeysBuilder {
             Arc::clone(&verifier),
             self.formats.clone(),
             Arc::clone(&self.clock),
+            self.owner_policy,
         );
         let shared = Arc::new(Shared {
             verifier,

@@ -63,7 +63,8 @@
 //!     manager     the life of a key: issue, import, change, rotate, withdraw
 //!  6  verify      is this the secret we issued? fingerprints, proofs, tag, pepper, slow hash
 //!  5  live        the state of the keys in use, and how fresh it is
-//!  4  limit       rate limits of keys, failures of addresses
+//!  4  limit       rate limits and quotas of keys, failures of addresses
+//!     rights      what a key may do at present, within its owner's rights and under its plan
 //!  3  store       the contract of a store; memory, SQLite
 //!     extract     where in a request a key stands
 //!     policy      what a genuine key may do; pure
@@ -137,6 +138,7 @@ mod manager;
 pub mod manual;
 pub mod policy;
 mod rejection;
+pub mod rights;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -150,7 +152,8 @@ pub use self::key::{ApiKey, Carrier, KeyFormat, RateLimit};
 pub use self::keys::{ApiKeys, ApiKeysBuilder};
 pub use self::layer::{ApiKeyLayer, RequireScopeLayer};
 pub use self::manager::{
-    Grace, ImportKey, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey, Principal,
+    Grace, ImportKey, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey, Principal, Risk, RiskyKey,
+    SafetyPage, Withdrawn,
 };
 pub use self::rejection::{Rejection, RejectionKind, RejectionType};
 pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper, VerifyStats};

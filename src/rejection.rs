@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::key::Carrier;
-use crate::key::{KeyId, LimitStatus, Scope};
+use crate::key::{KeyId, LimitStatus, Quota, Scope};
 
 /// Why a request is turned away.
 #[derive(Clone)]
@@ -26,6 +26,7 @@ struct Facts {
     scopes: Arc<[Scope]>,
     retry_after: Option<Duration>,
     limit: Option<LimitStatus>,
+    quota: Option<Quota>,
 }
 
 /// The reasons to turn a request away.
@@ -48,6 +49,8 @@ pub enum RejectionKind {
     Expired,
     /// The key is switched off.
     Disabled,
+    /// The key's owner is suspended, or not known.
+    OwnerBarred,
     /// The key may not be used from the caller's address, or the address is unknown.
     AddressDenied,
     /// The key does not open this server.
@@ -60,6 +63,8 @@ pub enum RejectionKind {
     Policy,
     /// A rate limit of the key is used up.
     RateLimited,
+    /// A quota of the key is used up.
+    QuotaExceeded,
     /// The caller's address failed too often with unproven keys.
     TooManyFailures,
     /// The store or the hashing pool did not answer in time.
@@ -105,13 +110,16 @@ impl RejectionKind {
             | Self::WrongSecret
             | Self::Revoked
             | Self::Expired
-            | Self::Disabled => RejectionType::Authentication,
+            | Self::Disabled
+            | Self::OwnerBarred => RejectionType::Authentication,
             Self::AddressDenied
             | Self::ServerDenied
             | Self::ScopeMissing
             | Self::ReadOnly
             | Self::Policy => RejectionType::Permission,
-            Self::RateLimited | Self::TooManyFailures => RejectionType::RateLimit,
+            Self::RateLimited | Self::QuotaExceeded | Self::TooManyFailures => {
+                RejectionType::RateLimit
+            }
             Self::Ambiguous => RejectionType::InvalidRequest,
             Self::Unavailable => RejectionType::Api,
         }
@@ -126,13 +134,14 @@ impl RejectionKind {
                 "invalid_api_key"
             }
             Self::Expired => "expired_api_key",
-            Self::Disabled => "disabled_api_key",
+            Self::Disabled | Self::OwnerBarred => "disabled_api_key",
             Self::AddressDenied => "ip_not_allowed",
             Self::ServerDenied => "server_not_allowed",
             Self::ScopeMissing => "insufficient_scope",
             Self::ReadOnly => "read_only_key",
             Self::Policy => "not_allowed",
             Self::RateLimited => "rate_limit_exceeded",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::TooManyFailures => "too_many_failures",
             Self::Unavailable => "unavailable",
         }
@@ -146,13 +155,14 @@ impl RejectionKind {
                 "The API key provided is invalid or has been revoked"
             }
             Self::Expired => "The API key provided has expired",
-            Self::Disabled => "The API key provided is disabled",
+            Self::Disabled | Self::OwnerBarred => "The API key provided is disabled",
             Self::AddressDenied => "The API key may not be used from this address",
             Self::ServerDenied => "The API key does not open this server",
             Self::ScopeMissing => "The API key lacks a required scope",
             Self::ReadOnly => "The API key may only read",
             Self::Policy => "The API key may not be used for this request",
             Self::RateLimited => "The rate limit of the API key is used up",
+            Self::QuotaExceeded => "The quota of the API key is used up",
             Self::TooManyFailures => "Too many failed attempts from this address",
             Self::Unavailable => "API keys cannot be verified at the moment",
         }
@@ -171,6 +181,7 @@ impl Rejection {
             scopes: Arc::default(),
             retry_after: None,
             limit: None,
+            quota: None,
         }))
     }
 
@@ -194,6 +205,13 @@ impl Rejection {
     pub fn rate_limited(limit: LimitStatus, retry_after: Duration) -> Self {
         let mut rejection = Self::new(RejectionKind::RateLimited).retry_after_wait(retry_after);
         Arc::make_mut(&mut rejection.0).limit = Some(limit);
+        rejection
+    }
+
+    /// A refusal because a quota is used up.
+    pub fn quota_exceeded(quota: Quota, retry_after: Duration) -> Self {
+        let mut rejection = Self::new(RejectionKind::QuotaExceeded).retry_after_wait(retry_after);
+        Arc::make_mut(&mut rejection.0).quota = Some(quota);
         rejection
     }
 
@@ -248,7 +266,7 @@ impl Rejection {
         &self.0.scopes
     }
 
-    /// How long to wait before trying again, if waiting helps.
+    /// How long to wait before trying again, if waiting helps. For a quota, until its next period.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -256,6 +274,11 @@ impl Rejection {
     /// The limit that is used up, if one is.
     pub fn limit(&self) -> Option<&LimitStatus> {
         self.0.limit.as_ref()
+    }
+
+    /// The quota that is used up, if one is.
+    pub fn quota(&self) -> Option<&Quota> {
+        self.0.quota.as_ref()
     }
 }
 

@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("policy", 3),
     ("store", 3),
     ("limit", 4),
+    ("rights", 4),
     ("live", 5),
     ("verify", 6),
     ("gate", 7),

@@ -634,7 +634,10 @@ async fn the_trail_tells_of_imports_without_hashes_and_members_may_not() {
         let everything = AuditFilter::default();
         let trail = ops.audit(&everything, AuditPage::newest(10));
         let [entry]: [_; 1] = trail.await.unwrap().try_into().unwrap();
-        assert_eq!((entry.action, entry.key), (AuditAction::Imported, info.id));
+        assert_eq!(
+            (entry.action, entry.subject.key()),
+            (AuditAction::Imported, Some(info.id))
+        );
         assert_eq!(entry.actor, "ops");
         assert!(!serde_json::to_string(&entry).unwrap().contains("$2b$"));
 

@@ -232,7 +232,7 @@ async fn g8_every_act_leaves_one_entry_that_says_who_what_and_from_where() {
     assert!(!manager.delete(id).await.unwrap());
 
     let mut of_key = AuditFilter::default();
-    of_key.key = Some(id);
+    of_key.subject = Some(id.into());
     let mut trail = manager
         .audit(&of_key, AuditPage::newest(100))
         .await
@@ -293,7 +293,7 @@ async fn a_member_reads_the_trail_of_their_own_keys_only() {
         .id;
     let read = async |key: Option<KeyId>| {
         let mut filter = AuditFilter::default();
-        filter.key = key;
+        filter.subject = key.map(Into::into);
         let read = ada.audit(&filter, AuditPage::newest(10)).await;
         read.map(|entries| entries.len())
             .map_err(|error| error.kind())

@@ -306,7 +306,7 @@ async fn two_stores_on_one_file_see_what_the_other_does() {
     );
     let change = Change {
         revision: Revision::new(2),
-        key: key.id,
+        subject: key.id.into(),
     };
     let log = ours.changes_since(Revision::new(1), 10).await.unwrap();
     assert_eq!(log, ChangeLog::Changes(vec![change]));
@@ -389,7 +389,7 @@ async fn the_log_keeps_the_newest_changes_and_says_what_it_lost() {
     assert_eq!(reach(51_999).await.unwrap(), ChangeLog::OutOfReach(newest));
     let first = Change {
         revision: Revision::new(52_001),
-        key: record(1).id,
+        subject: record(1).id.into(),
     };
     assert_eq!(
         reach(52_000).await.unwrap(),
@@ -448,7 +448,7 @@ async fn a_damaged_counter_or_log_is_corrupt() {
     for damage in [
         "DELETE FROM api_key_counter",
         "UPDATE api_key_counter SET revision = -1",
-        "UPDATE api_key_changes SET key_id = 'rubbish'",
+        "UPDATE api_key_changes SET subject = 'rubbish'",
     ] {
         let store = sqlite_in_memory(PathBuf::new()).await;
         store.insert(&record(1), &act()).await.unwrap();

@@ -11,6 +11,7 @@
 //! 3. Everything after the proof is judged on every request, remembered or not.
 //! 4. Limits come last: what is refused has spent nothing.
 
+mod judge;
 mod rules;
 
 use std::net::{IpAddr, SocketAddr};
@@ -21,18 +22,20 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Extensions, Uri};
 
+use self::judge::Refused;
 pub(crate) use self::rules::Rules;
 use crate::client_ip::{AddressBucket, ClientIp};
 use crate::clock::{Clock, Moment};
-use crate::context::KeyContext;
+use crate::error::Error;
 use crate::extract::{ExtractKey, Found, without_attempts};
 use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
 use crate::limit::FailureLimiter;
-use crate::live::{KeyState, Standing};
-use crate::policy::{Facts, check_full_access, check_lifetime, check_network};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Fingerprint, Outcome, Presented, Proof, Recall, Verifier};
+
+/// How often a key's row may be read again and its quotas asked for, for one request.
+const PATIENCE: usize = 4;
 
 /// How long to tell callers to wait while the store or the hashing pool does not answer.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
@@ -79,7 +82,7 @@ impl MissingPeer {
 
 /// Leave for one request to pass.
 ///
-/// The key is out of the request and the [`KeyContext`] in its extensions.
+/// The key is out of the request and the [`KeyContext`](crate::KeyContext) in its extensions.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
@@ -117,18 +120,6 @@ enum Question {
     Aged(Proof),
 }
 
-/// Why a proven key could not be judged at once.
-enum Refused {
-    By(Rejection),
-    Aged,
-}
-
-impl From<Rejection> for Refused {
-    fn from(rejection: Rejection) -> Self {
-        Self::By(rejection)
-    }
-}
-
 impl Gate {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
@@ -143,7 +134,7 @@ impl Gate {
     }
 
     /// Decides whether the request with this head may pass. If so, the key is taken out of the
-    /// head and a [`KeyContext`] put into its extensions.
+    /// head and a [`KeyContext`](crate::KeyContext) put into its extensions.
     ///
     /// # Errors
     ///
@@ -166,7 +157,7 @@ impl Gate {
                     Recall::Proof(proof) => match self.judge(head, &proof, carrier, now) {
                         Ok(permit) => Ok(permit),
                         Err(Refused::By(rejection)) => Err(rejection),
-                        Err(Refused::Aged) => {
+                        Err(Refused::Aged | Refused::NotHeld) => {
                             let question = Question::Aged(proof);
                             return Attempt::Unproven(Unproven { carrier, question });
                         }
@@ -248,101 +239,40 @@ impl Gate {
         Err(Rejection::new(kind))
     }
 
-    /// [`judge`](Self::judge), reading the key's row again where its live state has grown old.
+    /// [`judge`](Self::judge), reading the key's row again where its live state has grown old, and
+    /// asking for more of a quota where this node holds too little.
     async fn judge_renewed(
         &self,
         head: &mut Parts,
         proof: &Proof,
         carrier: Carrier,
     ) -> Result<Permit, Rejection> {
-        for _ in 0..2 {
-            match self.judge(head, proof, carrier, self.shared.clock.now()) {
+        for _ in 0..PATIENCE {
+            let now = self.shared.clock.now();
+            let renewed = match self.judge(head, proof, carrier, now) {
                 Ok(permit) => return Ok(permit),
                 Err(Refused::By(rejection)) => return Err(rejection),
-                Err(Refused::Aged) => {
-                    if self.shared.verifier.renew(proof).await.is_err() {
-                        break;
-                    }
-                }
+                Err(Refused::Aged) => self.shared.verifier.renew(proof).await,
+                Err(Refused::NotHeld) => self.replenish(proof, now).await,
+            };
+            if renewed.is_err() {
+                break;
             }
         }
         Err(unavailable())
     }
 
-    /// Steps 4 and on, for a proven key.
-    fn judge(
-        &self,
-        head: &mut Parts,
-        proof: &Proof,
-        carrier: Carrier,
-        now: Moment,
-    ) -> Result<Permit, Refused> {
+    /// Asks for more of the key's quotas.
+    async fn replenish(&self, proof: &Proof, now: Moment) -> Result<(), Error> {
         let live = self.shared.verifier.live();
-        if !live.is_fresh(now.ticks) {
-            return Err(unavailable().into());
-        }
-        let mut state = proof.live().state();
-        if !state.is_of(live.epoch()) {
-            return Err(Refused::Aged);
-        }
-        self.check(head, &state, proof, now)?;
-        let limit = state.limits.take(now.ticks).map_err(|exhausted| {
-            Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(state.info.id)
-        })?;
-        // A change that was announced meanwhile holds for this request already.
-        let latest = proof.live().state();
-        if !Arc::ptr_eq(&latest, &state) {
-            self.check(head, &latest, proof, now)?;
-            state = latest;
-        }
-        let context = KeyContext::new(Arc::clone(&state.info), proof.secret().id, carrier);
-        self.strip(head, carrier);
-        head.extensions.insert(context);
-        Ok(Permit { limit, carrier })
-    }
-
-    /// The checks that spend nothing.
-    fn check(
-        &self,
-        head: &Parts,
-        state: &KeyState,
-        proof: &Proof,
-        now: Moment,
-    ) -> Result<(), Rejection> {
-        let info = &*state.info;
-        let checked = (|| {
-            if !state.has(proof.secret(), now.wall) {
-                return Err(Rejection::new(RejectionKind::Revoked));
-            }
-            match state.standing {
-                Standing::Active => {}
-                Standing::Revoked => return Err(Rejection::new(RejectionKind::Revoked)),
-                Standing::Disabled => return Err(Rejection::new(RejectionKind::Disabled)),
-            }
-            check_lifetime(state.expires_at, now.wall)?;
-            if !info.networks.is_empty() {
-                let client = self.client(head);
-                if client.is_none() {
-                    self.shared.missing_peer.report(self.peer(head));
-                }
-                check_network(&info.networks, client)?;
-            }
-            self.rules.server.check(&info.servers)?;
-            if self.rules.full_access {
-                check_full_access(info.access)?;
-            }
-            for rule in &self.rules.scopes {
-                rule.check(&info.scopes)?;
-            }
-            if !self.rules.policies.is_empty() {
-                let facts = Facts::new(info, head, self.client(head), now);
-                for policy in &self.rules.policies {
-                    policy.check(&facts)?;
-                }
-            }
-            Ok(())
-        })();
-        checked.map_err(|rejection| rejection.of_key(info.id))
+        let (quotas, key) = {
+            let state = proof.live().state();
+            (Arc::clone(&state.quotas), state.info.id)
+        };
+        live.note_holding(proof.live());
+        quotas
+            .replenish(key, live.ledger(), self.rules.cost, now)
+            .await
     }
 
     /// Takes the key out of an admitted request.

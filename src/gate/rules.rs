@@ -16,6 +16,8 @@ pub(crate) struct Rules {
     pub(crate) scopes: Vec<ScopeRule>,
     /// Then all of these.
     pub(crate) policies: Vec<Arc<dyn Policy>>,
+    /// How much of the key's limits and quotas a request takes.
+    pub(crate) cost: u32,
     /// Where keys may stand.
     pub(crate) extractors: Vec<Arc<dyn ExtractKey>>,
 }
@@ -27,6 +29,7 @@ impl Default for Rules {
             full_access: false,
             scopes: Vec::new(),
             policies: Vec::new(),
+            cost: 1,
             extractors: vec![Arc::new(Bearer::new()), Arc::new(KeyHeader::default())],
         }
     }

@@ -162,6 +162,11 @@ impl CredentialId {
         Self(self.0.saturating_add(1))
     }
 
+    /// The secret with this number.
+    pub const fn from_u32(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The number.
     pub const fn as_u32(self) -> u32 {
         self.0

@@ -41,6 +41,22 @@ impl KeyId {
         Self(millis << 80 | u128::from_le_bytes(bytes) >> 48)
     }
 
+    /// The name of the one key that serves a purpose. Whoever makes that key makes it under this
+    /// name, so there cannot be two of it. It sorts before every generated one.
+    pub(crate) fn of_the_one(purpose: &str) -> Self {
+        use sha2::{Digest, Sha256};
+
+        let digest = Sha256::new()
+            .chain_update(b"mcp-api-keys:the-one-key\0")
+            .chain_update(purpose)
+            .finalize();
+        let number = digest
+            .iter()
+            .take(10)
+            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        Self(number)
+    }
+
     /// The number behind the name, for use as a binary key.
     pub const fn as_u128(self) -> u128 {
         self.0
@@ -207,6 +223,21 @@ text_name!(
     |text| (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')),
     "must be 1 to 64 letters, digits, '.', '_' or '-'"
+);
+
+text_name!(
+    /// The name of a [`Plan`](super::Plan).
+    PlanName,
+    |text| (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-')),
+    "must be 1 to 64 lower-case letters, digits, '_' or '-'"
+);
+
+text_name!(
+    /// The program that a [`Connection`](super::Connection) was made for, by its own id.
+    ClientId,
+    |text| (1..=512).contains(&text.len()) && !text.chars().any(char::is_control),
+    "must be 1 to 512 bytes without control characters"
 );
 
 #[cfg(test)]

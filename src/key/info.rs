@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    Access, Handle, KeyId, KeyRecord, KeyStatus, Metadata, NetworkRules, OwnerId, RateLimit,
-    Revision, ScopeSet, Servers,
+    Access, Connection, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, Metadata, NetworkRules,
+    OwnerId, PlanName, Quota, RateLimit, Revision, ScopeSet, Servers,
 };
 use crate::clock::Timestamp;
 
@@ -35,8 +35,15 @@ pub struct KeyInfo {
     pub access: Access,
     /// Where it may be used from.
     pub networks: NetworkRules,
+    /// Which plan's limits it has, where it has none of the same name itself.
+    pub plan: Option<PlanName>,
     /// How often it may be used.
     pub limits: Vec<RateLimit>,
+    /// How much it may use.
+    pub quotas: Vec<Quota>,
+    /// The program that uses it on its owner's behalf, if it is a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
     /// Free-form facts.
     pub metadata: Metadata,
     /// When it was issued.
@@ -45,6 +52,9 @@ pub struct KeyInfo {
     pub updated_at: Timestamp,
     /// From when on it is refused.
     pub expires_at: Option<Timestamp>,
+    /// When it was last used, as far as that is stored: some seconds late. Known to lists only, not
+    /// to handlers and not in the audit trail.
+    pub last_used_at: Option<Timestamp>,
     /// The older secret, while a rotation's grace window keeps it working.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<PreviousSecret>,
@@ -56,11 +66,16 @@ pub struct KeyInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PreviousSecret {
+    /// Its number within the key.
+    pub credential: CredentialId,
     /// Its public part.
     pub handle: Handle,
     /// When it ends; nothing while it waits for the new secret to be presented first. It may have
     /// ended already.
     pub ends_at: Option<Timestamp>,
+    /// When it was last presented, as far as that is stored: some seconds late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl KeyInfo {
@@ -87,15 +102,21 @@ impl KeyInfo {
             scopes: record.scopes.clone(),
             access: record.access,
             networks: record.networks.clone(),
+            plan: record.plan.clone(),
             limits: record.limits.clone(),
+            quotas: record.quotas.clone(),
+            connection: record.connection.clone(),
             metadata: record.metadata.clone(),
             created_at: record.created_at,
             updated_at: record.updated_at,
             expires_at: record.expires_at,
+            last_used_at: None,
             previous: match record.credentials.as_slice() {
                 [.., old, _] => Some(PreviousSecret {
+                    credential: old.id,
                     handle: old.handle.clone(),
                     ends_at: old.ends_at,
+                    last_used_at: None,
                 }),
                 _ => None,
             },

@@ -136,12 +136,7 @@ impl RateLimit {
 
     /// Says what is wrong with the limit, if anything is.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        let name_is_valid = (1..=32).contains(&self.name.len())
-            && self
-                .name
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-        if !name_is_valid {
+        if !is_name(&self.name) {
             Some("a limit's name must be 1 to 32 lower-case letters, digits, '-' or '_'")
         } else if self.count == 0 {
             Some("a limit must admit at least one request")
@@ -193,6 +188,12 @@ impl FromStr for RateLimit {
         };
         Ok(Self::new(count.get(), unit))
     }
+}
+
+/// Whether `text` can be the name of a limit or quota. Names go into headers.
+pub(super) fn is_name(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    (1..=32).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 /// Where a limit stands after a decision.

@@ -2,19 +2,25 @@
 //!
 //! * [`KeyFormat`] says how a key is written, [`ApiKey`] is one in clear text.
 //! * [`KeyRecord`] is what a store keeps, [`KeyInfo`] what may be shown of it.
-//! * [`Scope`], [`Servers`], [`NetworkRules`] and [`RateLimit`] say what a key may do.
+//! * [`Scope`], [`Servers`], [`NetworkRules`], [`RateLimit`] and [`Quota`] say what a key may do;
+//!   [`Plan`] and [`Owner`] say it for many keys.
 
 mod access;
 mod base62;
 mod carrier;
+mod connection;
 mod credential;
 mod format;
 mod id;
 mod info;
 mod limit;
+mod owner;
+mod plan;
+mod quota;
 mod record;
 mod secret;
 mod servers;
+mod subject;
 
 pub mod network;
 pub mod scope;
@@ -22,13 +28,18 @@ pub mod scope;
 pub use access::Access;
 pub(crate) use base62::fill_random;
 pub use carrier::Carrier;
+pub use connection::Connection;
 pub use credential::{Credential, CredentialId, Tag, Verifier};
 pub use format::{FormatError, KeyFormat, KeyFormats, ParseKeyError, ParsedKey};
-pub use id::{Handle, InvalidText, KeyId, OwnerId, ServerName};
+pub use id::{ClientId, Handle, InvalidText, KeyId, OwnerId, PlanName, ServerName};
 pub use info::{KeyInfo, PreviousSecret};
 pub use limit::{LimitStatus, LimitUnit, ParseRateLimitError, RateLimit};
 pub use network::{Network, NetworkRules, ParseNetworkError};
+pub use owner::{Owner, Role};
+pub use plan::Plan;
+pub use quota::{ParseQuotaError, Quota, QuotaPeriod, QuotaStatus};
 pub use record::{KeyRecord, KeyStatus, Metadata, Revision, StatusKind};
 pub use scope::{ParseScopeError, Scope, ScopeGrant, ScopeSet};
 pub use secret::ApiKey;
 pub use servers::Servers;
+pub use subject::{Subject, SubjectKind};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, Credential, CredentialId, InvalidText, KeyId, NetworkRules, OwnerId, RateLimit,
-    ScopeSet, Servers,
+    Access, Connection, Credential, CredentialId, InvalidText, KeyId, NetworkRules, OwnerId,
+    PlanName, Quota, RateLimit, ScopeSet, Servers,
 };
 use crate::clock::Timestamp;
 
@@ -50,9 +50,18 @@ pub struct KeyRecord {
     /// Where it may be used from.
     #[serde(default)]
     pub networks: NetworkRules,
+    /// Which plan's limits it has, where it has none of the same name itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanName>,
     /// How often it may be used.
     #[serde(default)]
     pub limits: Vec<RateLimit>,
+    /// How much it may use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotas: Vec<Quota>,
+    /// The program that uses it on its owner's behalf, if it is a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
     /// Free-form facts.
     #[serde(default)]
     pub metadata: Metadata,
@@ -83,7 +92,10 @@ impl KeyRecord {
             scopes: ScopeSet::default(),
             access: Access::Full,
             networks: NetworkRules::default(),
+            plan: None,
             limits: Vec::new(),
+            quotas: Vec::new(),
+            connection: None,
             metadata: Metadata::new(),
             credentials: Vec::new(),
             created_at,

@@ -166,6 +166,12 @@ impl<'de> Deserialize<'de> for ScopeGrant {
 pub struct ScopeSet(Box<[ScopeGrant]>);
 
 impl ScopeSet {
+    /// Every scope: the grant `*`.
+    #[must_use]
+    pub fn all() -> Self {
+        Self([ScopeGrant("*".into())].into())
+    }
+
     /// The set of these grants.
     ///
     /// # Errors
@@ -209,6 +215,16 @@ impl ScopeSet {
             .0
             .iter()
             .all(|theirs| self.0.iter().any(|ours| ours.covers(theirs)))
+    }
+
+    /// What both sets grant.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        // Two grants meet only where one covers the other, and there they meet in the lesser one.
+        let within = |set: &Self, grant: &ScopeGrant| set.iter().any(|wide| wide.covers(grant));
+        let ours = self.iter().filter(|grant| within(other, grant));
+        let theirs = other.iter().filter(|grant| within(self, grant));
+        ours.chain(theirs).cloned().collect()
     }
 
     /// The grants in the order of their text.

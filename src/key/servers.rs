@@ -57,6 +57,17 @@ impl Servers {
             Self::Only(names) => names.contains(server),
         }
     }
+
+    /// The servers that are in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, some) | (some, Self::All) => some.clone(),
+            (Self::Only(one), Self::Only(other)) => {
+                Self::Only(one.intersection(other).cloned().collect())
+            }
+        }
+    }
 }
 
 impl Default for Servers {
@@ -96,6 +107,19 @@ impl From<Servers> for Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_with_some_are_those_some() {
+        let [some, other] = [["a", "b"], ["b", "c"]].map(|names| Servers::only(names).unwrap());
+        assert_eq!(some.intersection(&other), Servers::only(["b"]).unwrap());
+        assert_eq!(some.intersection(&Servers::All), some);
+        assert_eq!(Servers::All.intersection(&some), some);
+        assert_eq!(Servers::All.intersection(&Servers::All), Servers::All);
+        assert_eq!(
+            Servers::default().intersection(&Servers::All),
+            Servers::default()
+        );
+    }
 
     #[test]
     fn json_says_all_or_names_and_nothing_else() {

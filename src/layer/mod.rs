@@ -151,6 +151,12 @@ impl ApiKeyLayer {
         self.with_gate(|gate| gate.with_rules(|rules| rules.policies.push(Arc::new(policy))))
     }
 
+    /// Takes `cost` from each limit and quota of the key for a request, instead of one; zero makes
+    /// requests free.
+    pub fn cost(self, cost: u32) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.cost = cost))
+    }
+
     /// Accepts keys in the header `name` as well, beside `Authorization: Bearer` and `X-API-Key`.
     pub fn key_header(self, name: http::HeaderName) -> Self {
         self.extractor(KeyHeader::new(name))

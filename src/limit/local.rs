@@ -5,6 +5,7 @@
 //! 3. The time is the caller's: one clock reading serves the whole request.
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -72,14 +73,18 @@ impl LimitSet {
         self.limits.iter().map(|limit| &*limit.rule).eq(rules)
     }
 
-    /// Takes one request from every limit, or from none. Returns the most restrictive limit.
-    pub(crate) fn take(&self, ticks: u64) -> Result<Option<LimitStatus>, Exhausted> {
+    /// Takes `cost` requests from every limit, or from none. Returns the most restrictive limit;
+    /// none for a request that costs nothing.
+    pub(crate) fn take(&self, ticks: u64, cost: u32) -> Result<Option<LimitStatus>, Exhausted> {
+        let Some(cost) = NonZeroU32::new(cost) else {
+            return Ok(None);
+        };
         match &*self.limits {
             [] => Ok(None),
-            [limit] => limit.take(ticks).map(Some),
+            [limit] => limit.take(ticks, cost).map(Some),
             [first, rest @ ..] => {
                 let _held = self.several.lock().unwrap_or_else(PoisonError::into_inner);
-                take_all(first, rest, ticks).map(Some)
+                take_all(first, rest, ticks, cost).map(Some)
             }
         }
     }
@@ -92,10 +97,15 @@ impl LimitSet {
     }
 }
 
-fn take_all(first: &Limit, rest: &[Limit], ticks: u64) -> Result<LimitStatus, Exhausted> {
-    let mut tightest = first.take(ticks)?;
+fn take_all(
+    first: &Limit,
+    rest: &[Limit],
+    ticks: u64,
+    cost: NonZeroU32,
+) -> Result<LimitStatus, Exhausted> {
+    let mut tightest = first.take(ticks, cost)?;
     for (taken, limit) in rest.iter().enumerate() {
-        match limit.take(ticks) {
+        match limit.take(ticks, cost) {
             Ok(status) if status.remaining < tightest.remaining => tightest = status,
             Ok(_) => {}
             Err(exhausted) => {
@@ -125,13 +135,18 @@ impl Limit {
         })
     }
 
-    fn take(&self, ticks: u64) -> Result<LimitStatus, Exhausted> {
+    fn take(&self, ticks: u64, cost: NonZeroU32) -> Result<LimitStatus, Exhausted> {
         RequestClock::set(ticks);
-        match self.limiter.check() {
-            Ok(after) => Ok(self.status(after.remaining_burst_capacity(), ticks)),
-            Err(not_until) => Err(Exhausted {
+        match self.limiter.check_n(cost) {
+            Ok(Ok(after)) => Ok(self.status(after.remaining_burst_capacity(), ticks)),
+            Ok(Err(not_until)) => Err(Exhausted {
                 status: self.status(0, ticks),
                 retry_after: not_until.wait_time_from(Nanos::new(ticks)),
+            }),
+            // No burst is large enough for one such request; waiting does not help.
+            Err(_) => Err(Exhausted {
+                status: self.status(0, ticks),
+                retry_after: self.rule.unit().duration(),
             }),
         }
     }
@@ -236,7 +251,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn admitted(limits: &LimitSet, ticks: u64, tries: usize) -> usize {
-        (0..tries).filter(|_| limits.take(ticks).is_ok()).count()
+        (0..tries).filter(|_| limits.take(ticks, 1).is_ok()).count()
     }
 
     #[test]
@@ -255,27 +270,50 @@ mod tests {
             RateLimit::per_hour(1_000).named("hour"),
         ];
         let limits = LimitSet::new(&rules);
-        let first = limits.take(SECOND).unwrap().unwrap();
+        let first = limits.take(SECOND, 1).unwrap().unwrap();
         assert_eq!((first.limit.name(), first.remaining), ("second", 0));
         for _ in 0..50 {
-            let refused = limits.take(SECOND).unwrap_err();
+            let refused = limits.take(SECOND, 1).unwrap_err();
             assert_eq!(refused.status.limit.name(), "second");
         }
-        let second = limits.take(2 * SECOND).unwrap().unwrap();
+        let second = limits.take(2 * SECOND, 1).unwrap().unwrap();
         assert_eq!(second.remaining, 0);
         // Two were admitted and one second has passed: 59 of the minute's 60 are left.
-        assert_eq!(limits.limits[0].take(2 * SECOND).unwrap().remaining, 58);
+        assert_eq!(
+            limits.limits[0]
+                .take(2 * SECOND, NonZeroU32::MIN)
+                .unwrap()
+                .remaining,
+            58
+        );
+    }
+
+    #[test]
+    fn a_costly_request_takes_all_it_costs_or_nothing() {
+        let limits = LimitSet::new(&[
+            RateLimit::per_minute(10),
+            RateLimit::per_minute(7).named("tighter"),
+        ]);
+        assert!(limits.take(SECOND, 5).is_ok());
+        assert!(limits.take(SECOND, 5).is_err());
+        assert_eq!(limits.take(SECOND, 2).unwrap().unwrap().remaining, 0);
+        assert_eq!(limits.take(SECOND, 0).unwrap(), None);
+        // 7 of 10 are spent: the refused ones took nothing.
+        let first = &limits.limits[0];
+        assert_eq!(first.take(SECOND, NonZeroU32::MIN).unwrap().remaining, 2);
+        // No wait makes room for eleven.
+        assert!(limits.take(3_600 * SECOND, 11).is_err());
     }
 
     #[test]
     fn the_wait_is_exact_and_the_reset_is_the_whole_burst() {
         let limits = LimitSet::new(&[RateLimit::per_minute(6).burst(2)]);
         assert_eq!(admitted(&limits, SECOND, 2), 2);
-        let refused = limits.take(SECOND).unwrap_err();
+        let refused = limits.take(SECOND, 1).unwrap_err();
         assert_eq!(refused.retry_after, Duration::from_secs(10));
         assert_eq!(refused.status.resets_in, Duration::from_secs(20));
-        assert!(limits.take(11 * SECOND - 1).is_err());
-        assert!(limits.take(11 * SECOND).is_ok());
+        assert!(limits.take(11 * SECOND - 1, 1).is_err());
+        assert!(limits.take(11 * SECOND, 1).is_ok());
     }
 
     #[test]
@@ -286,7 +324,7 @@ mod tests {
             RateLimit::per_minute(10).named("a"),
             RateLimit::per_hour(100).named("b"),
         ]);
-        assert!(changed.take(SECOND).is_err());
+        assert!(changed.take(SECOND, 1).is_err());
         assert!(!changed.is_idle(SECOND));
         assert!(changed.is_idle(62 * SECOND));
     }

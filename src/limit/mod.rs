@@ -1,7 +1,10 @@
-//! How often: the rate limits of a key, and the limit on failed attempts from an address.
+//! How often and how much: the rate limits and quotas of a key, and the limit on failed attempts
+//! from an address.
 
 mod failures;
 mod local;
+mod quota;
 
 pub(crate) use failures::FailureLimiter;
 pub(crate) use local::LimitSet;
+pub(crate) use quota::{QuotaSet, Withdrawal};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Live, timed_out};
 use crate::error::Error;
-use crate::key::KeyId;
-use crate::store::ChangeLog;
+use crate::key::Subject;
+use crate::store::{Change, ChangeLog};
 
 const BATCH: usize = 1_000;
 
@@ -84,7 +84,7 @@ impl Live {
                 ChangeLog::Changes(changes) => {
                     let last_batch = changes.len() < BATCH;
                     for change in changes {
-                        self.refresh(change.key).await?;
+                        self.take_note(&change);
                         *position = change.revision;
                     }
                     if last_batch {
@@ -103,29 +103,12 @@ impl Live {
         }
     }
 
-    /// Reads one changed key again, if it is in use here.
-    async fn refresh(&self, id: KeyId) -> Result<(), Error> {
-        if !self.registry.contains(id.as_u128()) {
-            // A verification may be about to adopt the older row.
-            self.registry.change(id.as_u128(), |_| {});
-            // One that slipped in between adopted a row it read before; read it after all.
-            if !self.registry.contains(id.as_u128()) {
-                return Ok(());
-            }
+    /// What changed is read again when it is next used, not now: many changes in one round then
+    /// cost no more than their log. What this node has written itself it knows.
+    fn take_note(&self, change: &Change) {
+        match &change.subject {
+            Subject::Key(id) => self.changed_by(*id, change.revision),
+            definition => self.definition_changed(definition),
         }
-        let record = tokio::time::timeout(self.timing.poll_timeout, self.store.get(id))
-            .await
-            .map_err(|_| timed_out())?;
-        match record {
-            Ok(Some(record)) => self.changed(&record),
-            Ok(None) => self.deleted(id),
-            // One row that cannot be read must not keep the node from following all others.
-            Err(error) if !error.is_temporary() => {
-                tracing::error!(%error, key = %id, "a changed key cannot be read; it is refused");
-                self.distrust(id);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 }

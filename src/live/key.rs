@@ -1,31 +1,42 @@
 //! One key in use on this node.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::clock::Timestamp;
 use crate::key::{Credential, CredentialId, KeyInfo, KeyRecord, KeyStatus, Revision};
-use crate::limit::LimitSet;
+use crate::limit::{LimitSet, QuotaSet};
+use crate::rights::Rights;
+use crate::store::KeyUse;
 
 /// The live state of one key: what every request is judged by, cached or not.
 #[derive(Debug)]
 pub(crate) struct LiveKey {
     state: ArcSwap<KeyState>,
+    /// Whether a use waits to be written down.
+    pub(super) used: AtomicBool,
+    /// Whether units of a quota are held, to be given back some time.
+    pub(super) holds: AtomicBool,
 }
 
 /// The state of a key at one revision. It never changes; a change swaps in another.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeyState {
     pub(crate) standing: Standing,
     pub(crate) expires_at: Option<Timestamp>,
+    /// The key as its owner and plan leave it.
     pub(crate) info: Arc<KeyInfo>,
     pub(crate) limits: Arc<LimitSet>,
+    pub(crate) quotas: Arc<QuotaSet>,
     credentials: Box<[LiveSecret]>,
     /// A state of an earlier epoch may have missed changes and is read again before use.
     epoch: u64,
     revision: Revision,
-    /// A write may have happened whose answer was lost.
+    /// Until when (in ticks) what is known of the owner may be relied upon.
+    good_until: u64,
+    /// It may have changed, or what it depends on may: it is read again before use.
     suspect: bool,
 }
 
@@ -38,17 +49,23 @@ pub(crate) struct SecretRef {
     pub(crate) created_at: Timestamp,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct LiveSecret {
     which: SecretRef,
     ends_at: Option<Timestamp>,
+    /// When it was last accepted, in milliseconds; zero for not yet. States share it.
+    last_used: Arc<AtomicI64>,
 }
 
-impl From<&Credential> for LiveSecret {
-    fn from(credential: &Credential) -> Self {
+impl LiveSecret {
+    /// The secret of a credential; what was noted of its use in an earlier state stays.
+    fn of(credential: &Credential, earlier: &[Self]) -> Self {
+        let which = credential.into();
+        let known = earlier.iter().find(|known| known.which == which);
         Self {
-            which: credential.into(),
+            which,
             ends_at: credential.ends_at,
+            last_used: known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used)),
         }
     }
 }
@@ -62,11 +79,13 @@ impl From<&Credential> for SecretRef {
     }
 }
 
-/// Whether a key works, as far as its own record says.
+/// Whether a key works, as far as its own record and its owner say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Active,
     Disabled,
+    /// Its owner is suspended, or not one that is known.
+    OwnerBarred,
     /// Withdrawn or deleted.
     Revoked,
 }
@@ -75,6 +94,8 @@ impl LiveKey {
     pub(crate) fn new(state: KeyState) -> Self {
         Self {
             state: ArcSwap::from_pointee(state),
+            used: AtomicBool::new(false),
+            holds: AtomicBool::new(false),
         }
     }
 
@@ -84,16 +105,11 @@ impl LiveKey {
     }
 
     /// Takes over `record` unless what is known is newer. Only called under the registry's lock.
-    pub(crate) fn offer(&self, record: &KeyRecord, info: &Arc<KeyInfo>, epoch: u64) {
+    pub(crate) fn offer(&self, record: &KeyRecord, rights: &Rights, read: Reading) {
         let known = self.state.load_full();
-        if (epoch, record.revision) >= (known.epoch, known.revision) {
-            let limits = if known.limits.implements(&record.limits) {
-                Arc::clone(&known.limits)
-            } else {
-                Arc::new(known.limits.succeeding(&record.limits))
-            };
+        if (read.epoch, record.revision) >= (known.epoch, known.revision) {
             self.state
-                .store(Arc::new(KeyState::with_limits(record, info, epoch, limits)));
+                .store(Arc::new(KeyState::succeeding(&known, record, rights, read)));
         }
     }
 
@@ -101,13 +117,20 @@ impl LiveKey {
     /// registry's lock.
     pub(crate) fn distrust(&self) {
         let known = self.state.load_full();
-        self.state.store(Arc::new(KeyState {
-            info: Arc::clone(&known.info),
-            limits: Arc::clone(&known.limits),
-            credentials: known.credentials.clone(),
-            suspect: true,
-            ..*known
-        }));
+        if !known.suspect {
+            self.state.store(Arc::new(KeyState {
+                suspect: true,
+                ..KeyState::clone(&known)
+            }));
+        }
+    }
+
+    /// The state may be out of date, unless it is of the write `revision` or a later one. Only called
+    /// under the registry's lock.
+    pub(crate) fn distrust_before(&self, revision: Revision) {
+        if self.state().revision < revision {
+            self.distrust();
+        }
     }
 
     /// The key is no more. Only called under the registry's lock.
@@ -116,46 +139,99 @@ impl LiveKey {
         self.state.store(Arc::new(KeyState {
             standing: Standing::Revoked,
             expires_at: None,
-            info: Arc::clone(&known.info),
-            limits: Arc::clone(&known.limits),
             credentials: Box::default(),
-            epoch: known.epoch,
             revision: Revision::new(u64::MAX),
             suspect: false,
+            ..KeyState::clone(&known)
         }));
     }
 }
 
+/// When a row was read: in which epoch, and at which tick of the clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(super) epoch: u64,
+    pub(super) ticks: u64,
+}
+
 impl KeyState {
-    pub(crate) fn new(record: &KeyRecord, info: &Arc<KeyInfo>, epoch: u64) -> Self {
-        Self::with_limits(record, info, epoch, Arc::new(LimitSet::new(&record.limits)))
+    pub(crate) fn new(record: &KeyRecord, rights: &Rights, read: Reading) -> Self {
+        let limits = Arc::new(LimitSet::new(&rights.info.limits));
+        let quotas = Arc::new(QuotaSet::new(&rights.info.quotas));
+        Self::build(record, rights, read, (limits, quotas), &[])
     }
 
-    fn with_limits(
+    /// The state after `known`: what was spent stays spent.
+    fn succeeding(known: &Self, record: &KeyRecord, rights: &Rights, read: Reading) -> Self {
+        let info = &rights.info;
+        let limits = if known.limits.implements(&info.limits) {
+            Arc::clone(&known.limits)
+        } else {
+            Arc::new(known.limits.succeeding(&info.limits))
+        };
+        let quotas = if known.quotas.implements(&info.quotas) {
+            Arc::clone(&known.quotas)
+        } else {
+            Arc::new(known.quotas.succeeding(&info.quotas))
+        };
+        Self::build(record, rights, read, (limits, quotas), &known.credentials)
+    }
+
+    fn build(
         record: &KeyRecord,
-        info: &Arc<KeyInfo>,
-        epoch: u64,
-        limits: Arc<LimitSet>,
+        rights: &Rights,
+        read: Reading,
+        (limits, quotas): (Arc<LimitSet>, Arc<QuotaSet>),
+        earlier: &[LiveSecret],
     ) -> Self {
+        let secrets = record.credentials.iter();
+        let good_for = rights.good_for.map_or(u64::MAX, |duration| {
+            u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+        });
         Self {
             standing: match record.status {
-                KeyStatus::Active => Standing::Active,
-                KeyStatus::Disabled => Standing::Disabled,
                 KeyStatus::Revoked { .. } => Standing::Revoked,
+                KeyStatus::Disabled => Standing::Disabled,
+                KeyStatus::Active if !rights.owner_permits => Standing::OwnerBarred,
+                KeyStatus::Active => Standing::Active,
             },
             expires_at: record.expires_at,
-            info: Arc::clone(info),
+            info: Arc::clone(&rights.info),
             limits,
-            credentials: record.credentials.iter().map(LiveSecret::from).collect(),
-            epoch,
+            quotas,
+            credentials: secrets
+                .map(|secret| LiveSecret::of(secret, earlier))
+                .collect(),
+            epoch: read.epoch,
             revision: record.revision,
+            good_until: read.ticks.saturating_add(good_for),
             suspect: false,
         }
     }
 
-    /// Whether the state was read after the last time that changes may have been missed.
-    pub(crate) fn is_of(&self, epoch: u64) -> bool {
-        self.epoch == epoch && !self.suspect
+    /// Notes that a secret was accepted.
+    pub(crate) fn note_use(&self, secret: SecretRef, now: Timestamp) {
+        if let Some(known) = self.credentials.iter().find(|known| known.which == secret) {
+            known.last_used.store(now.as_millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// When its secrets were last accepted here.
+    pub(super) fn uses(&self) -> impl Iterator<Item = KeyUse> {
+        self.credentials.iter().filter_map(|known| {
+            let at = known.last_used.load(Ordering::Relaxed);
+            (at != 0).then(|| KeyUse {
+                key: self.info.id,
+                credential: known.which.id,
+                at: Timestamp::from_millis(at),
+            })
+        })
+    }
+
+    /// Whether the state may be relied upon at `ticks`: it was read after the last time that changes
+    /// may have been missed, and what it depends on has not grown old.
+    pub(crate) fn is_reliable(&self, epoch: u64, ticks: u64) -> bool {
+        self.epoch == epoch && !self.suspect && ticks < self.good_until
     }
 
     /// Whether the secret is (still) one of the key's.

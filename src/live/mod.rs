@@ -13,18 +13,22 @@ mod follower;
 mod key;
 mod registry;
 mod sync;
+mod uses;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use self::key::Reading;
 pub(crate) use self::key::{KeyState, LiveKey, SecretRef, Standing};
-use self::registry::Registry;
-pub(crate) use self::registry::{Generation, Stale};
+pub(crate) use self::registry::Stale;
+use self::registry::{Generation, Registry};
+use self::uses::Board;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyId, KeyInfo, KeyRecord, Revision};
-use crate::store::KeyStore;
+use crate::key::{KeyId, KeyInfo, KeyRecord, OwnerId, Revision, Subject};
+use crate::rights::{Resolver, Rights};
+use crate::store::{KeyStore, QuotaLedger};
 
 const SHARDS: usize = 64;
 
@@ -35,7 +39,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Live {
     registry: Registry<LiveKey>,
+    resolver: Arc<Resolver>,
     store: Arc<dyn KeyStore>,
+    ledger: Arc<dyn QuotaLedger>,
+    board: Board,
     clock: Arc<dyn Clock>,
     timing: Timing,
     /// Raised when changes may have been missed: every state of an earlier epoch is read again.
@@ -44,6 +51,13 @@ pub(crate) struct Live {
     fresh_until: AtomicU64,
     /// How far the change log has been read.
     position: tokio::sync::Mutex<Revision>,
+}
+
+/// The moment before a row is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Captured {
+    generation: Generation,
+    read: Reading,
 }
 
 /// How often to look for changes, and how long to go on without an answer.
@@ -58,6 +72,7 @@ impl Live {
     /// The empty live state over `store`, fresh as of its current revision.
     pub(crate) async fn start(
         store: Arc<dyn KeyStore>,
+        resolver: Arc<Resolver>,
         clock: Arc<dyn Clock>,
         timing: Timing,
     ) -> Result<Arc<Self>, Error> {
@@ -67,7 +82,10 @@ impl Live {
             .map_err(|_| timed_out())??;
         let live = Arc::new(Self {
             registry: Registry::new(SHARDS),
+            resolver,
+            ledger: Arc::clone(&store) as Arc<dyn QuotaLedger>,
             store,
+            board: Board::default(),
             clock,
             timing,
             epoch: AtomicU64::new(1),
@@ -79,36 +97,86 @@ impl Live {
     }
 
     /// To be called before a row is read.
-    pub(crate) fn capture(&self) -> (Generation, u64) {
-        let epoch = self.epoch();
-        (self.registry.capture(), epoch)
+    pub(crate) fn capture(&self) -> Captured {
+        // The epoch first: a state must not claim one that began after its row was read.
+        let read = Reading {
+            epoch: self.epoch(),
+            ticks: self.clock.now().ticks,
+        };
+        Captured {
+            generation: self.registry.capture(),
+            read,
+        }
     }
 
-    /// Makes the key of a row that was read after `read_at` live.
-    pub(crate) fn adopt(
+    /// Makes the key of a row that was read after `captured` live, with what its owner and plan,
+    /// found out about after that as well, leave it.
+    pub(crate) async fn adopt(
         &self,
         record: &KeyRecord,
-        (read_at, epoch): (Generation, u64),
-    ) -> Result<Arc<LiveKey>, Stale> {
-        // A record without secrets cannot have been found by one.
-        let info = Arc::new(KeyInfo::of(record).ok_or(Stale)?);
-        self.registry.adopt(
+        captured: Captured,
+    ) -> Result<Result<Arc<LiveKey>, Stale>, Error> {
+        let rights = self.resolver.resolve(record).await?;
+        let Captured { generation, read } = captured;
+        Ok(self.registry.adopt(
             record.id.as_u128(),
-            read_at,
-            || LiveKey::new(KeyState::new(record, &info, epoch)),
-            |live| live.offer(record, &info, epoch),
-        )
+            generation,
+            || LiveKey::new(KeyState::new(record, &rights, read)),
+            |live| live.offer(record, &rights, read),
+        ))
     }
 
     /// Announces that `record` was committed.
     pub(crate) fn changed(&self, record: &KeyRecord) {
-        let info = KeyInfo::of(record).map(Arc::new);
-        let epoch = self.epoch();
+        let read = Reading {
+            epoch: self.epoch(),
+            ticks: self.clock.now().ticks,
+        };
+        let info = KeyInfo::of(record).filter(|_| Resolver::is_plain(record));
         self.registry
-            .change(record.id.as_u128(), |live| match &info {
-                Some(info) => live.offer(record, info, epoch),
-                None => live.end(),
+            .change(record.id.as_u128(), |live| match info {
+                Some(info) => {
+                    let rights = Rights {
+                        info: Arc::new(info),
+                        owner_permits: true,
+                        good_for: None,
+                    };
+                    live.offer(record, &rights, read);
+                }
+                // Its owner or plan have to be asked first.
+                None => live.distrust(),
             });
+    }
+
+    /// Announces that the definition of an owner or a plan was written or removed, or may have been.
+    pub(crate) fn definition_changed(&self, subject: &Subject) {
+        self.resolver.forget();
+        self.registry.change_all(|live| {
+            let state = live.state();
+            let concerns = match subject {
+                Subject::Owner(id) => state.info.owner.as_ref() == Some(id),
+                Subject::Plan(name) => state.info.plan.as_ref() == Some(name),
+                Subject::Key(_) => false,
+            };
+            if concerns {
+                live.distrust();
+            }
+        });
+    }
+
+    /// Announces that an owner's rights changed in a directory of the integrator's.
+    pub(crate) fn owner_changed(&self, id: &OwnerId) {
+        self.definition_changed(&Subject::Owner(id.clone()));
+    }
+
+    /// What is known of owners and plans.
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// Where it is noted what keys have taken of their quotas.
+    pub(crate) fn ledger(&self) -> &dyn QuotaLedger {
+        &*self.ledger
     }
 
     /// Announces that the key was deleted.
@@ -121,7 +189,13 @@ impl Live {
         self.registry.change(id.as_u128(), LiveKey::distrust);
     }
 
-    /// The current epoch; see [`KeyState::is_of`].
+    /// Announces that a key was changed by the write `revision`, whose outcome is not known here.
+    fn changed_by(&self, id: KeyId, revision: Revision) {
+        self.registry
+            .change(id.as_u128(), |live| live.distrust_before(revision));
+    }
+
+    /// The current epoch; see [`KeyState::is_reliable`].
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::SeqCst)
     }
@@ -134,8 +208,10 @@ impl Live {
     /// Forgets keys that no proof refers to and whose limits are fully refilled.
     pub(crate) fn sweep(&self) {
         let ticks = self.clock.now().ticks;
-        self.registry
-            .sweep(|live| !live.state().limits.is_idle(ticks));
+        self.registry.sweep(|live| {
+            let state = live.state();
+            !state.limits.is_idle(ticks) || !state.quotas.is_empty()
+        });
     }
 
     fn mark_fresh(&self, asked_at: u64) {
@@ -149,6 +225,7 @@ impl Live {
 
     /// Everything cached may be out of date: read it again before use.
     fn distrust_everything(&self) {
+        self.resolver.forget();
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -14,6 +14,10 @@
 //! So a stale row is either refused at 3 or, adopted before the change came to 2, brought up to
 //! date there. Noting is per slot of a fixed table; keys that share a slot cost each other a
 //! second read, nothing more.
+//!
+//! A change that concerns [all keys](Registry::change_all), such as one of an owner, is noted in
+//! every slot of every shard, one shard after the other. A verification reads such things between 1
+//! and 3 as well, so what holds for its row holds for them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -96,9 +100,15 @@ impl<T> Registry<T> {
         }
     }
 
-    /// Whether the key is live here.
-    pub(crate) fn contains(&self, id: u128) -> bool {
-        self.shard(id).keys.contains_key(&id)
+    /// Announces a committed change of something that any key may depend on; `meet` brings every
+    /// live key up to date.
+    pub(crate) fn change_all(&self, meet: impl Fn(&T)) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = self.changes.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
+            shard.changed.fill(count);
+            shard.keys.values().for_each(|live| meet(live));
+        }
     }
 
     /// Forgets the keys that nothing refers to any more and that `keep` does not ask for.

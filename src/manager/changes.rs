@@ -4,7 +4,8 @@ use super::validate;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
-    Access, KeyRecord, Metadata, NetworkRules, OwnerId, RateLimit, Revision, ScopeSet, Servers,
+    Access, KeyRecord, Metadata, NetworkRules, OwnerId, PlanName, Quota, RateLimit, Revision,
+    ScopeSet, Servers,
 };
 
 /// A change of a key: what is named is set, everything else stays.
@@ -28,7 +29,9 @@ pub struct KeyUpdate {
     scopes: Option<ScopeSet>,
     access: Option<Access>,
     networks: Option<NetworkRules>,
+    plan: Option<Option<PlanName>>,
     limits: Option<Vec<RateLimit>>,
+    quotas: Option<Vec<Quota>>,
     metadata: Option<Metadata>,
     expires_at: Option<Option<Timestamp>>,
 }
@@ -93,6 +96,18 @@ impl KeyUpdate {
         self
     }
 
+    /// Puts it on a plan, or takes it off its plan.
+    pub fn plan(mut self, name: Option<PlanName>) -> Self {
+        self.plan = Some(name);
+        self
+    }
+
+    /// Sets its quotas. What was used under a name stays used.
+    pub fn quotas(mut self, quotas: Vec<Quota>) -> Self {
+        self.quotas = Some(quotas);
+        self
+    }
+
     /// Sets its free-form facts.
     pub fn metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = Some(metadata);
@@ -124,6 +139,12 @@ impl KeyUpdate {
         }
     }
 
+    /// Whom and what plan it names, to be looked up before it is made.
+    pub(super) fn names(&self) -> (Option<&OwnerId>, Option<&PlanName>) {
+        let owner = self.owner.as_ref().and_then(Option::as_ref);
+        (owner, self.plan.as_ref().and_then(Option::as_ref))
+    }
+
     pub(super) fn apply(&self, record: &mut KeyRecord) {
         fn set<T: Clone>(place: &mut T, value: &Option<T>) {
             if let Some(value) = value {
@@ -137,7 +158,9 @@ impl KeyUpdate {
         set(&mut record.scopes, &self.scopes);
         set(&mut record.access, &self.access);
         set(&mut record.networks, &self.networks);
+        set(&mut record.plan, &self.plan);
         set(&mut record.limits, &self.limits);
+        set(&mut record.quotas, &self.quotas);
         set(&mut record.metadata, &self.metadata);
         set(&mut record.expires_at, &self.expires_at);
     }

@@ -182,13 +182,16 @@ impl KeyManager {
     /// one that is acted by: nothing is stored then. `Unavailable`: whether the key was stored is
     /// unknown then, and importing it again tells.
     pub async fn import(&self, key: ImportKey) -> Result<KeyInfo, Error> {
-        self.principal.check_import()?;
+        // That a handle is taken would tell a member of another's key.
+        self.principal.check_admin("only admins import keys")?;
         let now = self.office.clock.now().wall;
         let credential = key.credential(&self.office.formats, now)?;
         let mut record = key.new.into_record(now)?;
         record.created_at = credential.created_at;
         record.credentials = vec![credential];
-        self.principal.check_reach(&record)?;
+        self.check_names(record.owner.as_ref(), record.plan.as_ref())
+            .await?;
+        self.check_reach(&record).await?;
         let act = self.act(AuditAction::Imported, None, Some(&record));
         let written = self.office.store.insert(&record, &act).await;
         // The key may have been presented before it was one, and be so remembered. That holds also

@@ -5,22 +5,31 @@
 //! 2. Bad input is named by field and changes nothing.
 //! 3. The clear text of a key is returned by issuing and rotating, once, and stored nowhere.
 
+mod bulk;
 mod changes;
+mod definitions;
+mod first;
 mod import;
 mod new_key;
 mod principal;
+mod reach;
+mod read;
 mod rotate;
+mod safety;
 mod status;
 mod validate;
 
 use std::sync::Arc;
 
+pub use self::bulk::Withdrawn;
 pub use self::changes::KeyUpdate;
 pub use self::import::ImportKey;
 pub use self::new_key::NewKey;
 pub use self::principal::Principal;
+pub use self::read::KeyPage;
 pub use self::rotate::Grace;
-use crate::audit::{Act, AuditAction, AuditEntry, AuditFilter};
+pub use self::safety::{Risk, RiskyKey, SafetyPage};
+use crate::audit::{Act, AuditAction};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
@@ -28,7 +37,7 @@ use crate::key::{
     KeyRecord, KeyStatus, OwnerId,
 };
 use crate::live::Live;
-use crate::store::{AuditPage, KeyFilter, KeyStore, PageRequest};
+use crate::store::KeyStore;
 use crate::verify::Verifier;
 
 /// How often a change is tried again when somebody else changed the key at the same time.
@@ -73,6 +82,16 @@ struct Office {
     verifier: Arc<Verifier>,
     formats: KeyFormats,
     clock: Arc<dyn Clock>,
+    policy: OwnerPolicy,
+}
+
+/// What the integrator decided about owners.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OwnerPolicy {
+    /// Keys are made for known owners only, and work for known owners only.
+    pub(crate) known_only: bool,
+    /// Members look at their keys and change nothing.
+    pub(crate) only_admins_change: bool,
 }
 
 /// A key that was just made, and what is known of it.
@@ -100,22 +119,13 @@ impl IssuedKey {
     }
 }
 
-/// One page of keys.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct KeyPage {
-    /// The keys, in the order of their making.
-    pub keys: Vec<KeyInfo>,
-    /// Where the next page starts; nothing if this is the last.
-    pub next: Option<KeyId>,
-}
-
 impl KeyManager {
     pub(crate) fn new(
         store: Arc<dyn KeyStore>,
         verifier: Arc<Verifier>,
         formats: KeyFormats,
         clock: Arc<dyn Clock>,
+        policy: OwnerPolicy,
     ) -> Self {
         let office = Office {
             store,
@@ -123,6 +133,7 @@ impl KeyManager {
             verifier,
             formats,
             clock,
+            policy,
         };
         Self {
             office: Arc::new(office),
@@ -144,83 +155,38 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, naming the field: nothing is stored then. `Unavailable`, if the store or the
-    /// hashing pool does not answer: whether the key was stored is unknown then, but nobody holds
-    /// it.
+    /// `InvalidInput`, naming the field; `Forbidden`, if the key would reach further than whoever
+    /// makes it: nothing is stored then. `Unavailable`, if the store or the hashing pool does not
+    /// answer: whether the key was stored is unknown then, but nobody holds it.
     pub async fn issue(&self, new: NewKey) -> Result<IssuedKey, Error> {
+        self.check_may_change()?;
         let now = self.office.clock.now().wall;
         let mut record = new.into_record(now)?;
         self.principal.claim(&mut record)?;
-        self.principal.check_reach(&record)?;
+        self.check_names(record.owner.as_ref(), record.plan.as_ref())
+            .await?;
+        self.check_reach(&record).await?;
         for _ in 0..HANDLES {
-            let (key, credential) = self
-                .make_secret(
-                    record.owner.as_ref(),
-                    CredentialId::FIRST,
-                    self.office.formats.issued(),
-                )
-                .await?;
-            record.credentials = vec![credential];
-            let act = self.act(AuditAction::Issued, None, Some(&record));
-            match self.office.store.insert(&record, &act).await {
-                Ok(revision) => {
-                    record.revision = revision;
-                    self.office.live.changed(&record);
-                    return issued(key, &record);
-                }
+            match self.insert_new(&mut record).await {
                 // One handle in 2^47 is taken by chance; another try finds a free one.
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
-                Err(error) => return Err(error),
+                outcome => return outcome,
             }
         }
         Err(Error::new(ErrorKind::Conflict, "no free handle was found"))
     }
 
-    /// Reads a key.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`, if there is none; `Unavailable`.
-    pub async fn get(&self, id: KeyId) -> Result<KeyInfo, Error> {
-        shown(&self.record(id).await?)
-    }
-
-    /// Reads the key with this handle.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`, if there is none; `Unavailable`.
-    pub async fn get_by_handle(&self, handle: &str) -> Result<KeyInfo, Error> {
-        let found = self.office.store.find_by_handle(handle).await?;
-        let record = found.ok_or_else(not_found)?;
-        self.principal.check_sight(&record)?;
-        shown(&record)
-    }
-
-    /// Reads one page of the keys that match, in the order of their making.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable`.
-    pub async fn list(&self, filter: &KeyFilter, page: PageRequest) -> Result<KeyPage, Error> {
-        let page = match self.principal.confined_to() {
-            None => self.office.store.list(filter, page).await?,
-            Some(owner) if filter.owner.as_ref().is_some_and(|asked| asked != owner) => {
-                return Ok(KeyPage {
-                    keys: Vec::new(),
-                    next: None,
-                });
-            }
-            Some(owner) => {
-                let mut own = filter.clone();
-                own.owner = Some(owner.clone());
-                self.office.store.list(&own, page).await?
-            }
-        };
-        Ok(KeyPage {
-            keys: page.records.iter().map(shown).collect::<Result<_, _>>()?,
-            next: page.next,
-        })
+    /// Gives a record its first secret and stores it.
+    async fn insert_new(&self, record: &mut KeyRecord) -> Result<IssuedKey, Error> {
+        let format = self.office.formats.issued();
+        let (key, credential) = self
+            .make_secret(record.owner.as_ref(), CredentialId::FIRST, format)
+            .await?;
+        record.credentials = vec![credential];
+        let act = self.act(AuditAction::Issued, None, Some(record));
+        record.revision = self.office.store.insert(record, &act).await?;
+        self.office.live.changed(record);
+        issued(key, record)
     }
 
     /// Changes what `update` names, and nothing else.
@@ -234,37 +200,15 @@ impl KeyManager {
     pub async fn update(&self, id: KeyId, update: KeyUpdate) -> Result<KeyInfo, Error> {
         let now = self.office.clock.now().wall;
         update.validate(now)?;
+        let (owner, plan) = update.names();
+        self.check_names(owner, plan).await?;
         let record = self.change(id, AuditAction::Updated, |record| {
             update.check_revision(record)?;
             refuse_revoked(record)?;
             update.apply(record);
-            validate::record(record, None)?;
-            self.principal.check_reach(record)
+            validate::record(record, None)
         });
         shown(&record.await?)
-    }
-
-    /// Reads one page of the audit trail, newest first.
-    ///
-    /// # Errors
-    ///
-    /// `Forbidden` to members, who may only read the trail of a key of their own
-    /// ([`AuditFilter::key`]); `Unavailable`.
-    pub async fn audit(
-        &self,
-        filter: &AuditFilter,
-        page: AuditPage,
-    ) -> Result<Vec<AuditEntry>, Error> {
-        if self.principal.confined_to().is_some() {
-            let Some(id) = filter.key else {
-                return Err(Error::new(
-                    ErrorKind::Forbidden,
-                    "only admins read the whole trail",
-                ));
-            };
-            self.record(id).await?;
-        }
-        self.office.store.audit(filter, page).await
     }
 
     async fn record(&self, id: KeyId) -> Result<KeyRecord, Error> {
@@ -287,17 +231,42 @@ impl KeyManager {
         act.changing(shown(before).as_ref(), shown(after).as_ref())
     }
 
-    /// Reads, changes and writes a key, again if somebody else wrote in between.
+    /// Reads, changes and writes a key, again if somebody else wrote in between. What it is to be
+    /// must be within the reach of whoever acts.
     async fn change(
         &self,
         id: KeyId,
         action: AuditAction,
         change: impl Fn(&mut KeyRecord) -> Result<(), Error>,
     ) -> Result<KeyRecord, Error> {
+        self.change_checked(id, action, change, true).await
+    }
+
+    /// [`change`](Self::change), whatever the key's reach: for withdrawing it.
+    async fn change_any(
+        &self,
+        id: KeyId,
+        action: AuditAction,
+        change: impl Fn(&mut KeyRecord) -> Result<(), Error>,
+    ) -> Result<KeyRecord, Error> {
+        self.change_checked(id, action, change, false).await
+    }
+
+    async fn change_checked(
+        &self,
+        id: KeyId,
+        action: AuditAction,
+        change: impl Fn(&mut KeyRecord) -> Result<(), Error>,
+        within_reach: bool,
+    ) -> Result<KeyRecord, Error> {
+        self.check_may_change()?;
         for _ in 0..ATTEMPTS {
             let before = self.record(id).await?;
             let mut record = before.clone();
             change(&mut record)?;
+            if within_reach {
+                self.check_reach(&record).await?;
+            }
             if record == before {
                 // The change may be another node's that this one has not seen yet.
                 self.office.live.changed(&record);

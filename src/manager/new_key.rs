@@ -1,13 +1,14 @@
 //! What to say of a key that is to be made.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::validate;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{
-    Access, KeyId, KeyRecord, KeyStatus, Metadata, Network, NetworkRules, ParseScopeError,
-    RateLimit, ScopeGrant, ScopeSet, Servers,
+    Access, Connection, InvalidText, KeyId, KeyRecord, KeyStatus, Metadata, Network, NetworkRules,
+    ParseScopeError, Quota, RateLimit, ScopeGrant, ScopeSet, Servers,
 };
 
 /// A key to be made.
@@ -28,7 +29,10 @@ pub struct NewKey {
     access: Access,
     allow: Vec<Network>,
     deny: Vec<Network>,
+    plan: Option<String>,
     limits: Vec<RateLimit>,
+    quotas: Vec<Quota>,
+    client: Option<String>,
     metadata: Metadata,
     expiry: Expiry,
 }
@@ -53,7 +57,10 @@ impl NewKey {
             access: Access::Full,
             allow: Vec::new(),
             deny: Vec::new(),
+            plan: None,
             limits: Vec::new(),
+            quotas: Vec::new(),
+            client: None,
             metadata: Metadata::new(),
             expiry: Expiry::Never,
         }
@@ -131,6 +138,25 @@ impl NewKey {
         self
     }
 
+    /// Puts it on a plan: it has the plan's limits, but for those that it has of the same name.
+    pub fn plan(mut self, name: impl Into<String>) -> Self {
+        self.plan = Some(name.into());
+        self
+    }
+
+    /// Adds a quota. Quotas of one key have different names.
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quotas.push(quota);
+        self
+    }
+
+    /// Makes it a [`Connection`]: a key for the program `client`, which uses it on the owner's
+    /// behalf. It needs an owner, and does no more than the owner's role lets connections do.
+    pub fn connection(mut self, client: impl Into<String>) -> Self {
+        self.client = Some(client.into());
+        self
+    }
+
     /// Notes a free-form fact; all of them together at most 16 KiB.
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(key.into(), value.into());
@@ -152,9 +178,7 @@ impl NewKey {
     pub(super) fn into_record(self, now: Timestamp) -> Result<KeyRecord, Error> {
         let mut record = KeyRecord::new(KeyId::generate(now), self.name, now);
         record.description = self.description;
-        record.owner = self.owner.map(|owner| owner.parse()).transpose().map_err(
-            |error: crate::key::InvalidText| Error::invalid("owner", error.expectation()),
-        )?;
+        record.owner = parsed("owner", self.owner)?;
         record.servers = match self.servers {
             None => Servers::All,
             Some(names) => Servers::only(names)
@@ -166,7 +190,10 @@ impl NewKey {
         record.scopes = self.scopes.into_iter().collect::<ScopeSet>();
         record.access = self.access;
         record.networks = NetworkRules::new(self.allow, self.deny);
+        record.plan = parsed("plan", self.plan)?;
         record.limits = self.limits;
+        record.quotas = self.quotas;
+        record.connection = parsed("client", self.client)?.map(Connection::new);
         record.metadata = self.metadata;
         record.expires_at = match self.expiry {
             Expiry::Never => None,
@@ -176,4 +203,12 @@ impl NewKey {
         validate::record(&record, Some(now))?;
         Ok(record)
     }
+}
+
+fn parsed<T: FromStr<Err = InvalidText>>(
+    field: &'static str,
+    text: Option<String>,
+) -> Result<Option<T>, Error> {
+    let parsed = text.map(|text| text.parse()).transpose();
+    parsed.map_err(|error: InvalidText| Error::invalid(field, error.expectation()))
 }

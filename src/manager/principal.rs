@@ -7,7 +7,7 @@
 
 use crate::context::KeyContext;
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyInfo, KeyRecord, OwnerId, Servers};
+use crate::key::{KeyInfo, KeyRecord, Owner, OwnerId, Servers};
 
 /// Who is acting through a [`KeyManager`](super::KeyManager).
 ///
@@ -112,12 +112,31 @@ impl Principal {
         }
     }
 
-    /// Refuses members: that a handle is taken would tell them of another's key.
-    pub(super) fn check_import(&self) -> Result<(), Error> {
+    /// Refuses members, with these words.
+    pub(super) fn check_admin(&self, otherwise: &'static str) -> Result<(), Error> {
         match self.confined_to() {
             None => Ok(()),
-            Some(_) => Err(Error::new(ErrorKind::Forbidden, "only admins import keys")),
+            Some(_) => Err(Error::new(ErrorKind::Forbidden, otherwise)),
         }
+    }
+
+    /// Refuses what reaches further than the member's own rights. Servers are the exception: a key
+    /// for all of them opens those of its owner, whichever they are at the time.
+    pub(super) fn check_own_rights(owner: &Owner, record: &KeyRecord) -> Result<(), Error> {
+        let within = "must be within your own";
+        if !owner.active {
+            return Err(Error::new(ErrorKind::Forbidden, "the owner is suspended"));
+        }
+        if record.servers != Servers::All && !covers(&owner.servers, &record.servers) {
+            return Err(forbidden("servers", within));
+        }
+        if !owner.scopes.covers(&record.scopes) {
+            return Err(forbidden("scopes", within));
+        }
+        if record.access > owner.access && record.connection.is_none() {
+            return Err(forbidden("access", "must not be higher than your own"));
+        }
+        Ok(())
     }
 
     /// Gives a new key to the member who makes it; refuses one that is meant for somebody else.
@@ -189,6 +208,6 @@ fn covers(own: &Servers, asked: &Servers) -> bool {
     }
 }
 
-fn forbidden(field: &'static str, message: &'static str) -> Error {
+pub(super) fn forbidden(field: &'static str, message: &'static str) -> Error {
     Error::new(ErrorKind::Forbidden, message).in_field(field)
 }

@@ -88,11 +88,12 @@ impl KeyManager {
         if matches!(grace, Grace::For(window) | Grace::FromFirstUse(window) if window > LONGEST) {
             return Err(Error::invalid("grace", "must be at most 366 days"));
         }
+        self.check_may_change()?;
         for _ in 0..ATTEMPTS {
             let now = self.office.clock.now().wall;
             let before = self.record(id).await?;
             let mut record = before.clone();
-            self.principal.check_reach(&record)?;
+            self.check_reach(&record).await?;
             refuse_revoked(&record)?;
             refuse_expired(&record, now)?;
             let newest = record.credentials.pop();
@@ -118,7 +119,7 @@ impl KeyManager {
     ///
     /// `NotFound`; `Conflict`, if the key is revoked; `Unavailable`.
     pub async fn end_grace(&self, id: KeyId) -> Result<KeyInfo, Error> {
-        let record = self.change(id, AuditAction::GraceEnded, |record| {
+        let record = self.change_any(id, AuditAction::GraceEnded, |record| {
             refuse_revoked(record)?;
             let older = record.credentials.len().saturating_sub(1);
             record.credentials.drain(..older);

@@ -35,7 +35,7 @@ impl KeyManager {
     pub async fn revoke(&self, id: KeyId, reason: Option<&str>) -> Result<KeyInfo, Error> {
         validate::reason(reason)?;
         let at = self.office.clock.now().wall;
-        let record = self.change(id, AuditAction::Revoked, |record| {
+        let record = self.change_any(id, AuditAction::Revoked, |record| {
             if !matches!(record.status, KeyStatus::Revoked { .. }) {
                 let reason = reason.map(str::to_owned);
                 record.status = KeyStatus::Revoked { at, reason };
@@ -51,6 +51,7 @@ impl KeyManager {
     ///
     /// `Unavailable`.
     pub async fn delete(&self, id: KeyId) -> Result<bool, Error> {
+        self.check_may_change()?;
         let record = match self.record(id).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             found => found?,
@@ -76,7 +77,6 @@ impl KeyManager {
     ) -> Result<KeyInfo, Error> {
         let record = self.change(id, action, |record| {
             refuse_revoked(record)?;
-            self.principal.check_reach(record)?;
             record.status = status.clone();
             Ok(())
         });

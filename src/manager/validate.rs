@@ -1,8 +1,10 @@
 //! What a record must fulfil to be stored; each fault names its field.
 
+use std::collections::BTreeSet;
+
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::key::{KeyRecord, Metadata, RateLimit};
+use crate::key::{KeyRecord, Metadata, Plan, Quota, RateLimit};
 
 const NAME: usize = 200;
 const DESCRIPTION: usize = 1_000;
@@ -21,6 +23,13 @@ pub(super) fn record(record: &KeyRecord, now: Option<Timestamp>) -> Result<(), E
         text("description", description, DESCRIPTION)?;
     }
     limits(&record.limits)?;
+    quotas(&record.quotas)?;
+    if record.connection.is_some() && record.owner.is_none() {
+        return Err(Error::invalid(
+            "owner",
+            "must be named: a connection is somebody's",
+        ));
+    }
     metadata(&record.metadata)?;
     if record.networks.allow().len() + record.networks.deny().len() > RULES {
         return Err(Error::invalid("networks", "must be at most 1,000 rules"));
@@ -60,6 +69,22 @@ fn text(field: &'static str, text: &str, most: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks what a plan says.
+pub(super) fn plan(plan: &Plan) -> Result<(), Error> {
+    limits(&plan.limits)?;
+    quotas(&plan.quotas)
+}
+
+fn quotas(quotas: &[Quota]) -> Result<(), Error> {
+    if quotas.len() > LIMITS {
+        return Err(Error::invalid("quotas", "must be at most 16"));
+    }
+    if let Some(fault) = quotas.iter().find_map(Quota::fault) {
+        return Err(Error::invalid("quotas", fault));
+    }
+    different("quotas", quotas.iter().map(Quota::name))
+}
+
 fn limits(limits: &[RateLimit]) -> Result<(), Error> {
     if limits.len() > LIMITS {
         return Err(Error::invalid("limits", "must be at most 16"));
@@ -67,16 +92,16 @@ fn limits(limits: &[RateLimit]) -> Result<(), Error> {
     if let Some(fault) = limits.iter().find_map(RateLimit::fault) {
         return Err(Error::invalid("limits", fault));
     }
-    for (at, limit) in limits.iter().enumerate() {
-        if limits
-            .iter()
-            .take(at)
-            .any(|other| other.name() == limit.name())
-        {
-            return Err(Error::invalid(
-                "limits",
-                format!("two limits have the name {:?}", limit.name()),
-            ));
+    different("limits", limits.iter().map(RateLimit::name))
+}
+
+/// What is spent is noted under the name, so no two may share one.
+fn different<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            let message = format!("two {field} have the name {name:?}");
+            return Err(Error::invalid(field, message));
         }
     }
     Ok(())

@@ -3,7 +3,13 @@
 //! A store keeps [`KeyRecord`]s, finds them by id and by handle, and keeps a **change log**: every
 //! write takes the next [`Revision`] from one counter, in the same transaction, so the order of
 //! revisions is the order of commits. Nodes read the log to learn what others changed.
+//!
+//! Beside the keys it keeps [`Document`]s (the definitions of owners and plans, under the same
+//! revisions), when each secret was last used, and how much of each quota was taken. The last two
+//! change with use: they take no revision and stand in no trail.
 
+mod filter;
+mod ledger;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -11,23 +17,27 @@ mod sqlite;
 use std::fmt;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
+pub use self::filter::{AuditPage, DocumentPage, KeyFilter, Page, PageRequest};
+pub use self::ledger::{QuotaAccount, QuotaLedger, Taken};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::clock::Timestamp;
-use crate::error::Error;
-use crate::key::{Handle, KeyId, KeyRecord, OwnerId, Revision, ServerName, StatusKind};
+use crate::error::{Error, ErrorKind};
+use crate::key::{CredentialId, Handle, KeyId, KeyRecord, Revision, Subject, SubjectKind};
 
 /// A place where keys are kept.
 ///
 /// # Contract
 ///
-/// 1. Every successful [`insert`](Self::insert), [`replace`](Self::replace) and
-///    [`delete`](Self::delete) takes the next revision, durably and atomically with its change,
-///    and leaves one [`Change`] in the log and one [`AuditEntry`] of its [`Act`] in the trail. A
-///    call that fails changes nothing.
+/// 1. Every successful [`insert`](Self::insert), [`replace`](Self::replace),
+///    [`delete`](Self::delete), [`put_document`](Self::put_document) and
+///    [`remove_document`](Self::remove_document) takes the next revision, durably and atomically
+///    with its change, and leaves one [`Change`] in the log and one [`AuditEntry`] of its [`Act`]
+///    in the trail. A call that fails changes nothing.
 /// 2. When a call has returned, every later read through the same store sees its effect, and a
 ///    crash does not undo it.
 /// 3. A handle belongs to at most one key. `insert` and `replace` fail with
@@ -37,7 +47,9 @@ use crate::key::{Handle, KeyId, KeyRecord, OwnerId, Revision, ServerName, Status
 /// 5. Records come back as they were written, with [`KeyRecord::revision`] set to the revision of
 ///    the write. A record that cannot be read back is
 ///    [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), never a half-filled one.
-/// 6. A store that cannot answer says [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable):
+/// 6. A document that a key names, as its owner or its plan, is not removed: `remove_document`
+///    fails with `Conflict` while there is such a key that is not revoked.
+/// 7. A store that cannot answer says [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable):
 ///    never "not found", never an empty list.
 ///
 /// The suite in `testing::store` (feature `testing`) checks all of it.
@@ -47,7 +59,7 @@ use crate::key::{Handle, KeyId, KeyRecord, OwnerId, Revision, ServerName, Status
 /// The trait has no default bodies: a wrapper that forgets a method does not compile. See
 /// `examples/custom_store.rs`.
 #[async_trait]
-pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
+pub trait KeyStore: QuotaLedger + fmt::Debug + Send + Sync + 'static {
     /// Adds a key. Returns the revision of the write.
     async fn insert(&self, record: &KeyRecord, act: &Act) -> Result<Revision, Error>;
 
@@ -72,7 +84,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// in the log. `Conflict` if the key has changed, `NotFound` if it is gone.
     async fn amend(&self, record: &KeyRecord) -> Result<(), Error>;
 
-    /// Removes a key for good. Returns whether there was one.
+    /// Removes a key for good, with its uses and what it took of its quotas. Returns whether there
+    /// was one.
     async fn delete(&self, id: KeyId, act: &Act) -> Result<bool, Error>;
 
     /// Reads one page of the keys that match, ordered by id.
@@ -86,6 +99,37 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
 
     /// Reads up to `limit` changes after `since`, oldest first.
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error>;
+
+    /// Reads a document. A key is none: there is nothing under its id.
+    async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error>;
+
+    /// Writes a document, if the stored one is still of the document's revision; revision zero
+    /// means that there must be none. Otherwise `Conflict`, or `NotFound` if it is gone. Returns
+    /// the new revision.
+    async fn put_document(&self, document: &Document, act: &Act) -> Result<Revision, Error>;
+
+    /// Removes a document, if it is still of the revision `expected`. `Conflict` if not, or if a
+    /// key names it; `NotFound` if there is none.
+    async fn remove_document(
+        &self,
+        subject: &Subject,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error>;
+
+    /// Reads one page of the documents of a kind, in the order of their names' bytes.
+    async fn documents(
+        &self,
+        kind: SubjectKind,
+        page: &DocumentPage,
+    ) -> Result<Vec<Document>, Error>;
+
+    /// Notes when secrets were used. An earlier time than the noted one changes nothing, nor does a
+    /// key that is gone.
+    async fn note_uses(&self, uses: &[KeyUse]) -> Result<(), Error>;
+
+    /// Reads when the secrets of these keys were last used, in no particular order.
+    async fn uses(&self, keys: &[KeyId]) -> Result<Vec<KeyUse>, Error>;
 }
 
 macro_rules! forward_to_inner {
@@ -135,6 +179,30 @@ macro_rules! forward_to_inner {
             async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error> {
                 (**self).changes_since(since, limit).await
             }
+
+            async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {
+                (**self).document(subject).await
+            }
+
+            async fn put_document(&self, document: &Document, act: &Act) -> Result<Revision, Error> {
+                (**self).put_document(document, act).await
+            }
+
+            async fn remove_document(&self, subject: &Subject, expected: Revision, act: &Act) -> Result<Revision, Error> {
+                (**self).remove_document(subject, expected, act).await
+            }
+
+            async fn documents(&self, kind: SubjectKind, page: &DocumentPage) -> Result<Vec<Document>, Error> {
+                (**self).documents(kind, page).await
+            }
+
+            async fn note_uses(&self, uses: &[KeyUse]) -> Result<(), Error> {
+                (**self).note_uses(uses).await
+            }
+
+            async fn uses(&self, keys: &[KeyId]) -> Result<Vec<KeyUse>, Error> {
+                (**self).uses(keys).await
+            }
         }
     )+};
 }
@@ -142,7 +210,7 @@ macro_rules! forward_to_inner {
 forward_to_inner!(Box<T>, std::sync::Arc<T>);
 
 /// One line of the change log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "stores outside the crate build it"
@@ -150,8 +218,38 @@ forward_to_inner!(Box<T>, std::sync::Arc<T>);
 pub struct Change {
     /// The revision of the write.
     pub revision: Revision,
-    /// The key that was inserted, replaced or deleted.
+    /// What was written or removed.
+    pub subject: Subject,
+}
+
+/// The definition of an owner or a plan, as a store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside the crate build it"
+)]
+pub struct Document {
+    /// Whose definition it is.
+    pub subject: Subject,
+    /// What it says. It holds no secret.
+    pub body: Value,
+    /// Which write it is; for one that is about to be written, which one it replaces.
+    pub revision: Revision,
+}
+
+/// That a secret of a key was presented and accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside the crate build it"
+)]
+pub struct KeyUse {
+    /// The key.
     pub key: KeyId,
+    /// Which of its secrets.
+    pub credential: CredentialId,
+    /// When, the last time.
+    pub at: Timestamp,
 }
 
 /// An answer to [`KeyStore::changes_since`].
@@ -165,152 +263,26 @@ pub enum ChangeLog {
     OutOfReach(Revision),
 }
 
-/// Which keys to list. The default matches all that are not revoked.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct KeyFilter {
-    /// Only keys of this owner.
-    pub owner: Option<OwnerId>,
-    /// Only keys that name this server; keys for all servers match as well.
-    pub server: Option<ServerName>,
-    /// Only keys with this status.
-    pub status: Option<StatusKind>,
-    /// Only keys whose name contains this text, whatever the case of ASCII letters.
-    pub name_contains: Option<String>,
-    /// Only keys that expire before this time.
-    pub expires_before: Option<Timestamp>,
-    /// Revoked keys too. Asking for the status implies it.
-    pub include_revoked: bool,
-}
-
-impl KeyFilter {
-    /// Every key, the revoked ones included.
-    pub fn all() -> Self {
-        Self {
-            include_revoked: true,
-            ..Self::default()
-        }
-    }
-
-    /// Whether `record` matches: the definition that every store's queries must agree with.
-    pub fn matches(&self, record: &KeyRecord) -> bool {
-        let status = record.status.kind();
-        let status_fits = match self.status {
-            Some(wanted) => status == wanted,
-            None => self.include_revoked || status != StatusKind::Revoked,
-        };
-        status_fits
-            && self
-                .owner
-                .as_ref()
-                .is_none_or(|owner| record.owner.as_ref() == Some(owner))
-            && self
-                .server
-                .as_ref()
-                .is_none_or(|server| record.servers.contains(server))
-            && self.name_contains.as_ref().is_none_or(|part| {
-                record
-                    .name
-                    .to_ascii_lowercase()
-                    .contains(&part.to_ascii_lowercase())
-            })
-            && self
-                .expires_before
-                .is_none_or(|end| record.expires_at.is_some_and(|at| at < end))
-    }
-}
-
-/// Which page of a list to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a page is where it starts and how long it is"
-)]
-pub struct PageRequest {
-    /// Start after this key; from the beginning if nothing.
-    pub after: Option<KeyId>,
-    /// At most this many keys; held within 1 to 1,000.
-    pub size: usize,
-}
-
-impl PageRequest {
-    /// The first page, of `size` keys.
-    pub const fn first(size: usize) -> Self {
-        Self { after: None, size }
-    }
-
-    /// The page of the same size after `key`.
-    #[must_use]
-    pub const fn after(self, key: KeyId) -> Self {
-        Self {
-            after: Some(key),
-            size: self.size,
-        }
-    }
-
-    /// The size, held within its bounds.
-    pub fn bounded_size(&self) -> usize {
-        self.size.clamp(1, 1_000)
-    }
-}
-
-impl Default for PageRequest {
-    fn default() -> Self {
-        Self::first(100)
-    }
-}
-
-/// Which entries of the audit trail to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "a page is where it starts and how long it is"
-)]
-pub struct AuditPage {
-    /// Only entries older than the one with this revision; from the newest on if nothing.
-    pub before: Option<Revision>,
-    /// At most this many entries; held within 1 to 1,000.
-    pub size: usize,
-}
-
-impl AuditPage {
-    /// The newest `size` entries.
-    pub const fn newest(size: usize) -> Self {
-        Self { before: None, size }
-    }
-
-    /// The page of the same size before `revision`.
-    #[must_use]
-    pub const fn before(self, revision: Revision) -> Self {
-        Self {
-            before: Some(revision),
-            size: self.size,
-        }
-    }
-
-    /// The size, held within its bounds.
-    pub fn bounded_size(&self) -> usize {
-        self.size.clamp(1, 1_000)
-    }
-}
-
-/// One page of a list.
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::exhaustive_structs,
-    reason = "stores outside the crate build it"
-)]
-pub struct Page {
-    /// The keys, ordered by id.
-    pub records: Vec<KeyRecord>,
-    /// Where the next page starts; nothing if this is the last.
-    pub next: Option<KeyId>,
-}
-
 /// The handles of a record, as the index of a store needs them.
 pub(crate) fn handles(record: &KeyRecord) -> impl Iterator<Item = &Handle> {
     record
         .credentials
         .iter()
         .map(|credential| &credential.handle)
+}
+
+fn no_document() -> Error {
+    Error::new(ErrorKind::NotFound, "there is no such definition")
+}
+
+fn document_changed() -> Error {
+    conflict("the definition has changed since it was read")
+}
+
+fn in_use() -> Error {
+    conflict("there are keys that name it; revoke them or change them first")
+}
+
+fn conflict(message: &'static str) -> Error {
+    Error::new(ErrorKind::Conflict, message)
 }

@@ -11,8 +11,11 @@ use tokio::time::sleep;
 
 use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyId, KeyRecord, Revision};
-use crate::store::{AuditPage, ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
+use crate::key::{KeyId, KeyRecord, Revision, Subject, SubjectKind};
+use crate::store::{
+    AuditPage, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page, PageRequest,
+    QuotaAccount, QuotaLedger, Taken,
+};
 
 /// A [`KeyStore`] around another one that does what its [`Faults`] say, and counts its calls.
 ///
@@ -58,7 +61,7 @@ pub enum Fault {
     Delay(Duration),
 }
 
-/// The methods of a [`KeyStore`].
+/// The methods of a [`KeyStore`], which is a [`QuotaLedger`] too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Call {
@@ -82,6 +85,24 @@ pub enum Call {
     Revision,
     /// [`KeyStore::changes_since`]
     ChangesSince,
+    /// [`KeyStore::document`]
+    Document,
+    /// [`KeyStore::put_document`]
+    PutDocument,
+    /// [`KeyStore::remove_document`]
+    RemoveDocument,
+    /// [`KeyStore::documents`]
+    Documents,
+    /// [`KeyStore::note_uses`]
+    NoteUses,
+    /// [`KeyStore::uses`]
+    Uses,
+    /// [`QuotaLedger::take`]
+    Take,
+    /// [`QuotaLedger::give_back`]
+    GiveBack,
+    /// [`QuotaLedger::taken`]
+    Taken,
 }
 
 /// The controls of a [`FaultyStore`]. Clones control the same store.
@@ -346,6 +367,59 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error> {
         self.run(Call::ChangesSince, self.inner.changes_since(since, limit))
             .await
+    }
+
+    async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {
+        self.run(Call::Document, self.inner.document(subject)).await
+    }
+
+    async fn put_document(&self, document: &Document, act: &Act) -> Result<Revision, Error> {
+        self.run(Call::PutDocument, self.inner.put_document(document, act))
+            .await
+    }
+
+    async fn remove_document(
+        &self,
+        subject: &Subject,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error> {
+        let removing = self.inner.remove_document(subject, expected, act);
+        self.run(Call::RemoveDocument, removing).await
+    }
+
+    async fn documents(
+        &self,
+        kind: SubjectKind,
+        page: &DocumentPage,
+    ) -> Result<Vec<Document>, Error> {
+        self.run(Call::Documents, self.inner.documents(kind, page))
+            .await
+    }
+
+    async fn note_uses(&self, uses: &[KeyUse]) -> Result<(), Error> {
+        self.run(Call::NoteUses, self.inner.note_uses(uses)).await
+    }
+
+    async fn uses(&self, keys: &[KeyId]) -> Result<Vec<KeyUse>, Error> {
+        self.run(Call::Uses, self.inner.uses(keys)).await
+    }
+}
+
+#[async_trait]
+impl<S: KeyStore> QuotaLedger for FaultyStore<S> {
+    async fn take(&self, account: &QuotaAccount, wanted: u64, limit: u64) -> Result<u64, Error> {
+        self.run(Call::Take, self.inner.take(account, wanted, limit))
+            .await
+    }
+
+    async fn give_back(&self, account: &QuotaAccount, units: u64) -> Result<(), Error> {
+        self.run(Call::GiveBack, self.inner.give_back(account, units))
+            .await
+    }
+
+    async fn taken(&self, key: KeyId) -> Result<Vec<Taken>, Error> {
+        self.run(Call::Taken, self.inner.taken(key)).await
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::audit::{Act, AuditAction};
 use crate::clock::Timestamp;
 use crate::key::{
-    Credential, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, LimitUnit, NetworkRules,
-    RateLimit, ScopeSet, Servers, Tag, Verifier,
+    Connection, Credential, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, LimitUnit,
+    NetworkRules, Quota, RateLimit, ScopeSet, Servers, Tag, Verifier,
 };
 
 /// A time to start from: 2026-07-28T10:00:00Z.
@@ -58,6 +58,9 @@ pub fn full_record(number: u64) -> KeyRecord {
         RateLimit::per_minute(60).burst(10),
         RateLimit::new(1, LimitUnit::Day).named("daily"),
     ];
+    record.plan = Some("standard".parse().expect("a valid name"));
+    record.quotas = vec![Quota::per_month(1_000_000).named("monthly")];
+    record.connection = Some(connection("https://client.example/ö"));
     record.metadata = [("environment", "prod"), ("größe", "日本語")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
@@ -101,10 +104,17 @@ pub fn random_record(number: u64, dice: &mut Dice) -> KeyRecord {
         },
         _ => KeyStatus::Active,
     };
-    let millis = dice.pick(&[0, 1, 2]);
-    record.expires_at =
-        (dice.roll(3) > 0).then(|| Timestamp::from_millis(NOON.as_millis() + millis));
+    let mut time = || Timestamp::from_millis(NOON.as_millis() + dice.pick(&[0, 1, 2]));
+    record.created_at = time();
+    let expiry = time();
+    record.expires_at = (dice.roll(3) > 0).then_some(expiry);
+    record.plan = (dice.roll(3) == 0).then(|| "free".parse().expect("a valid name"));
+    record.connection = (dice.roll(3) == 0).then(|| connection("claude"));
     record
+}
+
+fn connection(client: &str) -> Connection {
+    Connection::new(client.parse().expect("a valid client"))
 }
 
 /// Numbers that look random and are the same in every run.

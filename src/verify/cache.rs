@@ -25,7 +25,7 @@ impl Proof {
         Self { live, secret }
     }
 
-    pub(crate) fn live(&self) -> &LiveKey {
+    pub(crate) fn live(&self) -> &Arc<LiveKey> {
         &self.live
     }
 

@@ -233,7 +233,11 @@ impl Work {
                     Err(error) => return unavailable(&presented.handle, &error),
                 }
             }
-            if let Ok(live) = self.live.adopt(&record, read_at) {
+            let adopted = match self.live.adopt(&record, read_at).await {
+                Ok(adopted) => adopted,
+                Err(error) => return unavailable(&presented.handle, &error),
+            };
+            if let Ok(live) = adopted {
                 let proof = Proof::new(live, credential.into());
                 if let Err(error) = self.start_countdown(&record, credential.id).await {
                     return unavailable(&presented.handle, &error);
@@ -299,8 +303,11 @@ impl Work {
                     self.live.deleted(id);
                     return Ok(());
                 }
-                Some(record) if self.live.adopt(&record, read_at).is_ok() => return Ok(()),
-                Some(_) => {}
+                Some(record) => {
+                    if self.live.adopt(&record, read_at).await?.is_ok() {
+                        return Ok(());
+                    }
+                }
             }
         }
         Err(crate::live::timed_out())

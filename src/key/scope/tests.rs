@@ -265,3 +265,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_intersection_grants_what_both_grant_and_nothing_else() {
+    let sets = [
+        &["*"][..],
+        &[],
+        &["files:*", "mail:read"],
+        &["files:read", "mail:*"],
+        &["files:read:deep", "models:*"],
+    ];
+    let asked = [
+        "files:read",
+        "files:read:deep",
+        "mail:read",
+        "mail:send",
+        "models:x",
+        "other",
+    ];
+    for one in sets {
+        for other in sets {
+            let [one, other] = [one, other].map(|set| ScopeSet::parse(set).unwrap());
+            let both = one.intersection(&other);
+            assert_eq!(both, other.intersection(&one));
+            assert!(one.covers(&both) && other.covers(&both));
+            for scope in asked {
+                let scope: Scope = scope.parse().unwrap();
+                let expected = one.grants(&scope) && other.grants(&scope);
+                assert_eq!(both.grants(&scope), expected, "{one:?} {other:?} {scope}");
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use super::ImportKey;
 use crate::clock::Timestamp;
-use crate::key::{Access, Metadata, NetworkRules, RateLimit, ScopeGrant, Servers};
+use crate::key::{Access, Metadata, NetworkRules, Quota, RateLimit, ScopeGrant, Servers};
 use crate::manager::NewKey;
 
 const FIELDS: &[&str] = &[
@@ -21,7 +21,9 @@ const FIELDS: &[&str] = &[
     "scopes",
     "access",
     "networks",
+    "plan",
     "limits",
+    "quotas",
     "metadata",
     "created_at",
     "expires_at",
@@ -40,7 +42,9 @@ struct Line {
     scopes: Option<Vec<ScopeGrant>>,
     access: Option<Access>,
     networks: Option<NetworkRules>,
+    plan: Option<String>,
     limits: Option<Vec<RateLimit>>,
+    quotas: Option<Vec<Quota>>,
     metadata: Option<Metadata>,
     created_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
@@ -76,6 +80,8 @@ impl<'de> Visitor<'de> for LineVisitor {
                 "scopes" => read(&mut map, "scopes", &mut line.scopes),
                 "access" => read(&mut map, "access", &mut line.access),
                 "networks" => read(&mut map, "networks", &mut line.networks),
+                "plan" => read(&mut map, "plan", &mut line.plan),
+                "quotas" => read(&mut map, "quotas", &mut line.quotas),
                 "limits" => read(&mut map, "limits", &mut line.limits),
                 "metadata" => read(&mut map, "metadata", &mut line.metadata),
                 "created_at" => read(&mut map, "created_at", &mut line.created_at),
@@ -131,6 +137,10 @@ impl Line {
         new = allow.fold(new, NewKey::allow_from);
         new = deny.fold(new, NewKey::deny_from);
         new = self.limits.into_iter().flatten().fold(new, NewKey::rate);
+        new = self.quotas.into_iter().flatten().fold(new, NewKey::quota);
+        if let Some(plan) = self.plan {
+            new = new.plan(plan);
+        }
         let facts = self.metadata.into_iter().flatten();
         new = facts.fold(new, |new, (key, value)| new.metadata(key, value));
         if let Some(time) = self.expires_at {

@@ -13,8 +13,10 @@
 //! named `api_key…`, so they live well beside those of a program.
 
 mod connect;
+mod documents;
 mod rows;
 mod trail;
+mod usage;
 mod write;
 
 use std::fmt;
@@ -26,10 +28,13 @@ use tokio::sync::Mutex;
 
 use self::rows::{LogRow, Row, change_log, failed, page, selecting};
 use self::write::Write;
-use super::{AuditPage, ChangeLog, KeyFilter, KeyStore, Page, PageRequest};
+use super::{
+    AuditPage, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page, PageRequest,
+};
 use crate::audit::{Act, AuditEntry, AuditFilter};
+use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::key::{KeyId, KeyRecord, Revision, StatusKind};
+use crate::key::{KeyId, KeyRecord, Revision, StatusKind, Subject, SubjectKind};
 
 /// A [`KeyStore`] in a SQLite database. Clones share one pool of connections.
 ///
@@ -163,7 +168,7 @@ impl KeyStore for SqliteStore {
         let mut write = Write::begin(self).await?;
         write.insert(record).await?;
         write.put_names(record).await?;
-        write.commit(record.id, act).await
+        write.commit(&record.id.into(), act).await
     }
 
     async fn get(&self, id: KeyId) -> Result<Option<KeyRecord>, Error> {
@@ -196,7 +201,7 @@ impl KeyStore for SqliteStore {
         write.update(record, expected).await?;
         write.forget_names(record.id).await?;
         write.put_names(record).await?;
-        write.commit(record.id, act).await
+        write.commit(&record.id.into(), act).await
     }
 
     async fn amend(&self, record: &KeyRecord) -> Result<(), Error> {
@@ -206,10 +211,11 @@ impl KeyStore for SqliteStore {
     async fn delete(&self, id: KeyId, act: &Act) -> Result<bool, Error> {
         let mut write = Write::begin(self).await?;
         write.forget_names(id).await?;
+        write.forget_use(id).await?;
         if !write.delete(id).await? {
             return Ok(false);
         }
-        write.commit(id, act).await.map(|_| true)
+        write.commit(&id.into(), act).await.map(|_| true)
     }
 
     async fn list(&self, filter: &KeyFilter, wanted: PageRequest) -> Result<Page, Error> {
@@ -224,8 +230,13 @@ impl KeyStore for SqliteStore {
                      SELECT 1 FROM api_key_servers s WHERE s.key_id = k.id AND s.server = ?5))
                AND (?6 IS NULL OR instr(lower(k.name), ?6) > 0)
                AND (?7 IS NULL OR k.expires_at < ?7)
+               AND (?8 IS NULL OR k.plan = ?8)
+               AND (?9 IS NULL OR k.created_at < ?9)
+               AND (?10 IS NULL OR ?10 > coalesce(
+                     (SELECT max(u.at) FROM api_key_uses u WHERE u.key_id = k.id), k.created_at))
+               AND (?11 IS NULL OR ?11 = (k.client IS NOT NULL))
              ORDER BY k.id
-             LIMIT ?8"
+             LIMIT ?12"
         ))
         .bind(wanted.after.map_or_else(String::new, |id| id.to_string()))
         .bind(filter.status.map(StatusKind::as_str))
@@ -238,7 +249,11 @@ impl KeyStore for SqliteStore {
                 .as_ref()
                 .map(|part| part.to_ascii_lowercase()),
         )
-        .bind(filter.expires_before.map(|end| end.as_millis()))
+        .bind(filter.expires_before.map(Timestamp::as_millis))
+        .bind(filter.plan.as_ref().map(AsRef::<str>::as_ref))
+        .bind(filter.created_before.map(Timestamp::as_millis))
+        .bind(filter.idle_since.map(Timestamp::as_millis))
+        .bind(filter.connections)
         .bind(
             i64::try_from(wanted.bounded_size())
                 .unwrap_or(i64::MAX)
@@ -266,10 +281,10 @@ impl KeyStore for SqliteStore {
         // One statement, so that counter and log are of one moment. It reads at least one change,
         // which tells whether the log still reaches `since`.
         let rows: Vec<LogRow> = query_as(
-            "SELECT n.revision AS newest, c.revision, c.key_id
+            "SELECT n.revision AS newest, c.revision, c.subject
              FROM api_key_counter n
              LEFT JOIN (
-                 SELECT revision, key_id FROM api_key_changes
+                 SELECT revision, subject FROM api_key_changes
                  WHERE revision > ?1 ORDER BY revision LIMIT ?2) c
              ORDER BY c.revision",
         )
@@ -279,5 +294,38 @@ impl KeyStore for SqliteStore {
         .await
         .map_err(failed)?;
         change_log(&rows, since, limit)
+    }
+
+    async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {
+        documents::read(self, subject).await
+    }
+
+    async fn put_document(&self, document: &Document, act: &Act) -> Result<Revision, Error> {
+        documents::put(self, document, act).await
+    }
+
+    async fn remove_document(
+        &self,
+        subject: &Subject,
+        expected: Revision,
+        act: &Act,
+    ) -> Result<Revision, Error> {
+        documents::remove(self, subject, expected, act).await
+    }
+
+    async fn documents(
+        &self,
+        kind: SubjectKind,
+        page: &DocumentPage,
+    ) -> Result<Vec<Document>, Error> {
+        documents::list(self, kind, page).await
+    }
+
+    async fn note_uses(&self, uses: &[KeyUse]) -> Result<(), Error> {
+        usage::note(self, uses).await
+    }
+
+    async fn uses(&self, keys: &[KeyId]) -> Result<Vec<KeyUse>, Error> {
+        usage::read(self, keys).await
     }
 }

@@ -7,15 +7,15 @@ use serde_json::error::Category;
 use sqlx::FromRow;
 
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyId, KeyRecord, Revision, Servers};
+use crate::key::{KeyRecord, Revision, Servers, Subject};
 use crate::store::{Change, ChangeLog, Page, handles};
 
 /// A query for [`Row`]s, with everything after the columns.
 macro_rules! selecting {
     ($rest:literal) => {
         concat!(
-            "SELECT k.id, k.name, k.owner, k.status, k.all_servers, k.created_at, k.expires_at, \
-             k.revision, k.record ",
+            "SELECT k.id, k.name, k.owner, k.plan, k.client, k.status, k.all_servers, k.created_at, \
+             k.expires_at, k.revision, k.record ",
             $rest
         )
     };
@@ -37,6 +37,8 @@ pub(super) struct Columns {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) owner: Option<String>,
+    pub(super) plan: Option<String>,
+    pub(super) client: Option<String>,
     pub(super) status: String,
     pub(super) all_servers: bool,
     pub(super) created_at: i64,
@@ -49,6 +51,11 @@ impl Columns {
             id: record.id.to_string(),
             name: record.name.clone(),
             owner: record.owner.as_ref().map(|owner| owner.as_str().to_owned()),
+            plan: record.plan.as_ref().map(|plan| plan.as_str().to_owned()),
+            client: record
+                .connection
+                .as_ref()
+                .map(|connection| connection.client.as_str().to_owned()),
             status: record.status.as_str().to_owned(),
             all_servers: record.servers == Servers::All,
             created_at: record.created_at.as_millis(),
@@ -109,7 +116,7 @@ pub(super) fn page(mut rows: Vec<Row>, size: usize) -> Result<Page, Error> {
 pub(super) struct LogRow {
     newest: i64,
     revision: Option<i64>,
-    key_id: Option<String>,
+    subject: Option<String>,
 }
 
 /// The first `limit` of the changes in `rows`, if they follow `since` without a gap.
@@ -122,12 +129,12 @@ pub(super) fn change_log(
     let newest = revision(first.newest)?;
     let mut changes = Vec::new();
     for row in rows {
-        let (Some(number), Some(id)) = (row.revision, &row.key_id) else {
+        let (Some(number), Some(text)) = (row.revision, &row.subject) else {
             break;
         };
         changes.push(Change {
             revision: revision(number)?,
-            key: key_id(id)?,
+            subject: subject(text)?,
         });
     }
     let follows = match changes.first() {
@@ -141,9 +148,9 @@ pub(super) fn change_log(
     Ok(ChangeLog::Changes(changes))
 }
 
-fn key_id(text: &str) -> Result<KeyId, Error> {
+fn subject(text: &str) -> Result<Subject, Error> {
     text.parse()
-        .map_err(|error| corrupt("the change log names no key").with_source(error))
+        .map_err(|error| corrupt("the change log names something unknown").with_source(error))
 }
 
 pub(super) fn revision(number: i64) -> Result<Revision, Error> {
@@ -177,7 +184,10 @@ pub(super) fn servers_json(record: &KeyRecord) -> Result<Option<String>, Error> 
     }
 }
 
-fn to_json<T: serde::Serialize>(field: &'static str, value: &T) -> Result<String, Error> {
+pub(super) fn to_json<T: serde::Serialize>(
+    field: &'static str,
+    value: &T,
+) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| {
         Error::invalid(field, "cannot be stored").with_source(Unreadable::from(&error))
     })

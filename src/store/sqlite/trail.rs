@@ -9,19 +9,19 @@ use super::rows::{self, failed};
 use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyId, Revision};
+use crate::key::{Revision, Subject};
 use crate::store::AuditPage;
 
 /// Adds the entry of `act` to the write that `transaction` is.
 pub(super) async fn add(
     transaction: &mut Transaction<'static, Sqlite>,
     revision: Revision,
-    key: KeyId,
+    subject: &Subject,
     act: &Act,
 ) -> Result<(), Error> {
     let json = |value: &Option<Value>| value.as_ref().map(Value::to_string);
     query(
-        "INSERT INTO api_key_audit (revision, at, actor, source, action, key_id, before, after)
+        "INSERT INTO api_key_audit (revision, at, actor, source, action, subject, before, after)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )
     .bind(rows::number(revision))
@@ -29,7 +29,7 @@ pub(super) async fn add(
     .bind(&act.actor)
     .bind(&act.source)
     .bind(act.action.as_str())
-    .bind(key.to_string())
+    .bind(subject.to_string())
     .bind(json(&act.before))
     .bind(json(&act.after))
     .execute(&mut **transaction)
@@ -45,10 +45,10 @@ pub(super) async fn read(
     page: AuditPage,
 ) -> Result<Vec<AuditEntry>, Error> {
     let rows: Vec<Row> = query_as(
-        "SELECT revision, at, actor, source, action, key_id, before, after
+        "SELECT revision, at, actor, source, action, subject, before, after
          FROM api_key_audit
          WHERE (?1 IS NULL OR revision < ?1)
-           AND (?2 IS NULL OR key_id = ?2)
+           AND (?2 IS NULL OR subject = ?2)
            AND (?3 IS NULL OR actor = ?3)
            AND (?4 IS NULL OR at >= ?4)
            AND (?5 IS NULL OR at < ?5)
@@ -56,7 +56,7 @@ pub(super) async fn read(
          LIMIT ?6",
     )
     .bind(page.before.map(rows::number))
-    .bind(filter.key.map(|key| key.to_string()))
+    .bind(filter.subject.as_ref().map(Subject::to_string))
     .bind(&filter.actor)
     .bind(filter.since.map(Timestamp::as_millis))
     .bind(filter.until.map(Timestamp::as_millis))
@@ -74,7 +74,7 @@ struct Row {
     actor: String,
     source: Option<String>,
     action: String,
-    key_id: String,
+    subject: String,
     before: Option<String>,
     after: Option<String>,
 }
@@ -87,7 +87,7 @@ impl Row {
             actor: self.actor,
             source: self.source,
             action: parse(&format!("{:?}", self.action))?,
-            key: self.key_id.parse().map_err(|_| unreadable())?,
+            subject: self.subject.parse().map_err(|_| unreadable())?,
             before: self.before.as_deref().map(parse).transpose()?,
             after: self.after.as_deref().map(parse).transpose()?,
         })

@@ -1,6 +1,6 @@
 //! A write under way.
 
-use sqlx::{Sqlite, Transaction, query, query_scalar};
+use sqlx::{Sqlite, SqliteConnection, Transaction, query, query_scalar};
 use tokio::sync::MutexGuard;
 use tokio::time::timeout;
 
@@ -8,7 +8,7 @@ use super::rows::{self, Columns, failed, json_of};
 use super::{SqliteStore, connect, trail};
 use crate::audit::Act;
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyId, KeyRecord, Revision};
+use crate::key::{KeyId, KeyRecord, Revision, Subject};
 
 /// How many changes are remembered. A reader that missed more must read everything again.
 const LOG_LENGTH: u64 = 100_000;
@@ -17,7 +17,7 @@ const LOG_LENGTH: u64 = 100_000;
 const PRUNE_EVERY: u64 = 1_000;
 
 /// One write of this process after another, rather than many that find the database locked.
-async fn turn(store: &SqliteStore) -> Result<MutexGuard<'_, ()>, Error> {
+pub(super) async fn turn(store: &SqliteStore) -> Result<MutexGuard<'_, ()>, Error> {
     timeout(connect::PATIENCE, store.turn.lock())
         .await
         .map_err(|late| {
@@ -84,14 +84,17 @@ impl<'a> Write<'a> {
         let columns = Columns::of(record);
         let inserted = query(
             "INSERT INTO api_keys
-                 (id, revision, name, owner, status, all_servers, created_at, expires_at, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                 (id, revision, name, owner, plan, client, status, all_servers, created_at,
+                  expires_at, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT DO NOTHING",
         )
         .bind(columns.id)
         .bind(rows::number(self.revision))
         .bind(columns.name)
         .bind(columns.owner)
+        .bind(columns.plan)
+        .bind(columns.client)
         .bind(columns.status)
         .bind(columns.all_servers)
         .bind(columns.created_at)
@@ -118,14 +121,16 @@ impl<'a> Write<'a> {
         self.expect(&columns.id, expected).await?;
         query(
             "UPDATE api_keys
-             SET revision = ?2, name = ?3, owner = ?4, status = ?5, all_servers = ?6,
-                 created_at = ?7, expires_at = ?8, record = ?9
+             SET revision = ?2, name = ?3, owner = ?4, plan = ?5, client = ?6, status = ?7,
+                 all_servers = ?8, created_at = ?9, expires_at = ?10, record = ?11
              WHERE id = ?1",
         )
         .bind(columns.id)
         .bind(rows::number(self.revision))
         .bind(columns.name)
         .bind(columns.owner)
+        .bind(columns.plan)
+        .bind(columns.client)
         .bind(columns.status)
         .bind(columns.all_servers)
         .bind(columns.created_at)
@@ -184,6 +189,22 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
+    /// Forgets what a key that is deleted was used for.
+    pub(super) async fn forget_use(&mut self, id: KeyId) -> Result<(), Error> {
+        let id = id.to_string();
+        for delete in [
+            "DELETE FROM api_key_uses WHERE key_id = ?1",
+            "DELETE FROM api_key_quotas WHERE key_id = ?1",
+        ] {
+            query(delete)
+                .bind(&id)
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// The opposite of [`put_names`](Self::put_names). It does not rely on the cascade, which a
     /// pool that was handed in may have switched off.
     pub(super) async fn forget_names(&mut self, id: KeyId) -> Result<(), Error> {
@@ -201,11 +222,21 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
-    pub(super) async fn commit(mut self, id: KeyId, act: &Act) -> Result<Revision, Error> {
-        trail::add(&mut self.transaction, self.revision, id, act).await?;
-        query("INSERT INTO api_key_changes (revision, key_id) VALUES (?1, ?2)")
+    /// The connection that the write is made on.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
+
+    /// The revision that the write will have.
+    pub(super) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    pub(super) async fn commit(mut self, subject: &Subject, act: &Act) -> Result<Revision, Error> {
+        trail::add(&mut self.transaction, self.revision, subject, act).await?;
+        query("INSERT INTO api_key_changes (revision, subject) VALUES (?1, ?2)")
             .bind(rows::number(self.revision))
-            .bind(id.to_string())
+            .bind(subject.to_string())
             .execute(&mut *self.transaction)
             .await
             .map_err(failed)?;

@@ -1,11 +1,11 @@
 //! Lists: pages and filters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{all, insert, ok};
 use crate::clock::Timestamp;
-use crate::key::StatusKind;
-use crate::store::{KeyFilter, KeyStore, PageRequest};
+use crate::key::{CredentialId, StatusKind};
+use crate::store::{KeyFilter, KeyStore, KeyUse, PageRequest};
 use crate::testing::records::{Dice, NOON, random_record, record};
 
 /// Pages follow each other without gaps or repeats, in the order of ids; the last one says so.
@@ -52,12 +52,28 @@ pub async fn filters_as_the_filter_says(store: &dyn KeyStore) {
         insert(store, &mut random_record(number, &mut dice)).await;
     }
     let everything = all(store).await;
-    for _ in 0..400 {
+    let mut used = BTreeMap::new();
+    for record in &everything {
+        if dice.roll(2) == 0 {
+            continue;
+        }
+        let at = Timestamp::from_millis(NOON.as_millis() + dice.pick(&[0, 1, 2]));
+        let credential = CredentialId::FIRST;
+        let key = record.id;
+        let one = KeyUse {
+            key,
+            credential,
+            at,
+        };
+        ok(store.note_uses(&[one]).await);
+        used.insert(key, at);
+    }
+    for _ in 0..600 {
         let filter = random_filter(&mut dice);
         let found = ok(store.list(&filter, PageRequest::first(1_000)).await);
         let matching: Vec<_> = everything
             .iter()
-            .filter(|record| filter.matches(record))
+            .filter(|record| filter.matches(record, used.get(&record.id).copied()))
             .collect();
         assert_eq!(
             found.records.iter().collect::<Vec<_>>(),
@@ -87,13 +103,21 @@ pub fn random_filter(dice: &mut Dice) -> KeyFilter {
 
     let owner = maybe(dice, &OWNERS).map(|owner| owner.parse().expect("a valid owner"));
     let server = maybe(dice, &SERVERS).map(|server| server.parse().expect("a valid name"));
-    let expiry = maybe(dice, &[0, 1, 2, 3]);
+    let time = |dice: &mut Dice| {
+        let millis = maybe(dice, &[0, 1, 2, 3]);
+        millis.map(|millis| Timestamp::from_millis(NOON.as_millis() + millis))
+    };
+    let plan = maybe(dice, &["free", "Free", "none"]).and_then(|plan| plan.parse().ok());
     KeyFilter {
         owner,
         server,
         status: maybe(dice, &STATUS),
         name_contains: maybe(dice, &PARTS).map(str::to_owned),
-        expires_before: expiry.map(|millis| Timestamp::from_millis(NOON.as_millis() + millis)),
+        plan,
+        expires_before: time(dice),
+        created_before: time(dice),
+        idle_since: time(dice),
+        connections: maybe(dice, &[true, false]),
         include_revoked: dice.roll(2) == 0,
     }
 }

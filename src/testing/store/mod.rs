@@ -12,22 +12,27 @@
 //! # }
 //! ```
 
+mod documents;
 mod keys;
 mod lists;
 mod log;
 mod together;
 mod trail;
+mod usage;
 
 use std::sync::Arc;
 
+pub use self::documents::*;
 pub use self::keys::*;
 pub use self::lists::*;
 pub use self::log::*;
 pub use self::together::*;
 pub use self::trail::*;
+pub use self::usage::*;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyRecord, Revision};
-use crate::store::{Change, ChangeLog, KeyFilter, KeyStore, PageRequest};
+use crate::store::{Change, ChangeLog, KeyFilter, KeyStore, PageRequest, QuotaAccount};
 use crate::testing::act;
 
 /// Checks every promise, each on a fresh store.
@@ -66,14 +71,32 @@ where
             keeps_one_entry_of_the_trail_for_each_write
             reads_the_trail_newest_first_and_filtered
             lists_in_pages_without_gaps_or_repeats
-            filters_as_the_filter_says;
+            filters_as_the_filter_says
+            keeps_definitions_under_the_same_revisions
+            replaces_only_the_expected_definition
+            lists_definitions_of_a_kind_in_pages
+            removes_no_definition_that_a_key_names
+            notes_the_latest_use_of_each_secret
+            forgets_the_uses_and_quotas_of_a_deleted_key
+            counts_a_quota_by_its_period
+            takes_no_revision_for_use;
         together:
             lets_one_of_many_replaces_win
             lets_one_of_many_inserts_win
             commits_in_the_order_of_revisions
+            never_gives_more_of_a_quota_than_there_is
             leaves_an_abandoned_write_whole_or_absent;
     }
 }
+
+fn account(key: KeyId, quota: &str, period: Timestamp) -> QuotaAccount {
+    QuotaAccount {
+        key,
+        quota: quota.to_owned(),
+        period,
+    }
+}
+
 async fn insert(store: &dyn KeyStore, key: &mut KeyRecord) {
     key.revision = ok(store.insert(key, &act()).await);
 }
@@ -97,7 +120,7 @@ fn log_of(first: u64, keys: &[KeyId]) -> ChangeLog {
     let revisions = (first..).map(Revision::new);
     let changes = revisions.zip(keys).map(|(revision, key)| Change {
         revision,
-        key: *key,
+        subject: (*key).into(),
     });
     ChangeLog::Changes(changes.collect())
 }
@@ -108,11 +131,11 @@ fn ok<T>(result: Result<T, Error>) -> T {
 }
 
 #[track_caller]
-fn conflicts(result: Result<Revision, Error>) {
+fn conflicts<T>(result: Result<T, Error>) {
     fails_with(ErrorKind::Conflict, result);
 }
 
 #[track_caller]
-fn fails_with(kind: ErrorKind, result: Result<Revision, Error>) {
-    assert_eq!(result.map_err(|error| error.kind()), Err(kind));
+fn fails_with<T>(kind: ErrorKind, result: Result<T, Error>) {
+    assert_eq!(result.map(drop).map_err(|error| error.kind()), Err(kind));
 }

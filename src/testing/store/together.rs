@@ -9,7 +9,7 @@ use crate::error::ErrorKind;
 use crate::key::{KeyRecord, Revision};
 use crate::store::{ChangeLog, KeyStore};
 use crate::testing::act;
-use crate::testing::records::{handle, record};
+use crate::testing::records::{NOON, handle, record};
 
 /// Of many writers that saw the same state, one wins; the others are told.
 pub async fn lets_one_of_many_replaces_win(store: Arc<dyn KeyStore>) {
@@ -80,9 +80,10 @@ pub async fn commits_in_the_order_of_revisions(store: Arc<dyn KeyStore>) {
         };
         for change in batch {
             assert_eq!(change.revision, Revision::new(seen.len() as u64 + 1));
-            let found = ok(store.get(change.key).await);
+            let key = change.subject.key().expect("only keys are written");
+            let found = ok(store.get(key).await);
             assert_eq!(found.map(|key| key.revision), Some(change.revision));
-            seen.push(change.key);
+            seen.push(key);
         }
         tokio::task::yield_now().await;
     }
@@ -122,4 +123,21 @@ pub async fn leaves_an_abandoned_write_whole_or_absent(store: Arc<dyn KeyStore>)
     by_revision.sort_by_key(|key| key.revision);
     let keys: Vec<_> = by_revision.iter().map(|key| key.id).collect();
     assert_eq!(changes(&store, 0, usize::MAX).await, log_of(1, &keys));
+}
+
+/// Many take from one quota, and together not more than there is.
+pub async fn never_gives_more_of_a_quota_than_there_is(store: Arc<dyn KeyStore>) {
+    insert(&store, &mut record(1)).await;
+    let account = super::account(record(1).id, "daily", NOON);
+    let tasks = (1..=40_u64).map(|wanted| {
+        let (store, account) = (store.clone(), account.clone());
+        tokio::spawn(async move { ok(store.take(&account, wanted, 500).await) })
+    });
+    let mut given = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        given += task.await.expect("the task ends");
+    }
+    // They wanted 820.
+    assert_eq!(given, 500);
+    assert_eq!(ok(store.taken(record(1).id).await)[0].units, 500);
 }

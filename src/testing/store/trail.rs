@@ -46,7 +46,7 @@ pub async fn keeps_one_entry_of_the_trail_for_each_write(store: &dyn KeyStore) {
     let deleted = act(AuditAction::Deleted, "ada", 3).changing(KeyInfo::of(&key).as_ref(), None);
     assert!(ok(store.delete(key.id, &deleted).await));
     let expected = [(3, &deleted), (2, &updated), (1, &issued)]
-        .map(|(revision, act)| AuditEntry::new(Revision::new(revision), key.id, act));
+        .map(|(revision, act)| AuditEntry::new(Revision::new(revision), key.id.into(), act));
     assert_eq!(all(store).await, expected);
 }
 
@@ -81,7 +81,7 @@ pub async fn reads_the_trail_newest_first_and_filtered(store: &dyn KeyStore) {
     let whole = AuditFilter::default;
     for filter in [
         AuditFilter {
-            key: Some(keys[1].id),
+            subject: Some(keys[1].id.into()),
             ..whole()
         },
         AuditFilter {
@@ -102,7 +102,7 @@ pub async fn reads_the_trail_newest_first_and_filtered(store: &dyn KeyStore) {
             ..whole()
         },
         AuditFilter {
-            key: Some(keys[0].id),
+            subject: Some(keys[0].id.into()),
             actor: Some("bob".to_owned()),
             ..whole()
         },

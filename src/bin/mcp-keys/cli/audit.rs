@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 
 use mcp_api_keys::KeyManager;
 use mcp_api_keys::audit::{AuditEntry, AuditFilter};
-use mcp_api_keys::key::KeyId;
+use mcp_api_keys::key::{KeyId, Subject};
 use mcp_api_keys::store::AuditPage;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::Keys;
@@ -27,10 +28,14 @@ pub(super) fn audit(args: &Audit, keys: &Keys, output: Output) -> Result<(), Fai
     filter.until = args.until.map(|when| when.before(output.now()));
     keys.manage(async |manager| {
         if let Some(key) = &args.key {
-            filter.key = Some(id_of(manager, key, output).await?);
+            filter.subject = Some(subject_of(manager, key, output).await?);
         }
         if output.is_json() {
-            return pages(manager, &filter, args.limit, |entry| output.object(entry)).await;
+            let write = |entry: &AuditEntry| {
+                let key = entry.subject.key();
+                output.object(&Shown { key, entry })
+            };
+            return pages(manager, &filter, args.limit, write).await;
         }
         let mut rows = Vec::new();
         pages(manager, &filter, args.limit, |entry| {
@@ -47,12 +52,21 @@ pub(super) fn audit(args: &Audit, keys: &Keys, output: Output) -> Result<(), Fai
     })
 }
 
-/// The trail of a key outlives it, so an id is not looked up.
-async fn id_of(manager: &KeyManager, key: &str, output: Output) -> Result<KeyId, Failure> {
-    match key.parse() {
-        Ok(id) => Ok(id),
-        Err(_) => Ok(find(manager, key, output).await?.id),
+/// The trail of a key, an owner or a plan outlives it, so what names one for certain is not looked
+/// up.
+async fn subject_of(manager: &KeyManager, text: &str, output: Output) -> Result<Subject, Failure> {
+    match text.parse() {
+        Ok(subject) => Ok(subject),
+        Err(_) => Ok(find(manager, text, output).await?.id.into()),
     }
+}
+
+/// An entry as programs see it: beside what it is about, the key, if it is about one.
+#[derive(Serialize)]
+struct Shown<'a> {
+    key: Option<KeyId>,
+    #[serde(flatten)]
+    entry: &'a AuditEntry,
 }
 
 /// Reads page after page until there are no more, or as many as are wanted.
@@ -84,7 +98,7 @@ fn row(entry: &AuditEntry) -> [String; 7] {
         entry.source.as_deref().map_or_else(dash, shortened),
         entry.action.to_string(),
         handle(entry).map_or_else(dash, str::to_owned),
-        entry.key.to_string(),
+        entry.subject.to_string(),
         changed(entry),
     ]
 }
@@ -124,7 +138,7 @@ mod tests {
 
     fn entry(before: Option<Value>, after: Option<Value>) -> AuditEntry {
         let act = Act::new(AuditAction::Updated, "ada", Timestamp::from_millis(0));
-        let id = "key_00VZwwy0Fq9zX3Uvt4pS0L".parse().unwrap();
+        let id = "key_00VZwwy0Fq9zX3Uvt4pS0L".parse::<Subject>().unwrap();
         let mut entry = AuditEntry::new(Revision::new(1), id, &act);
         (entry.before, entry.after) = (before, after);
         entry

@@ -236,8 +236,6 @@ struct Shown<'a> {
     info: &'a KeyInfo,
     revoked_at: Option<Timestamp>,
     revoked_reason: Option<&'a str>,
-    /// Not recorded yet; the field is there so that programs need not change when it is.
-    last_used_at: Option<Timestamp>,
 }
 
 impl<'a> Shown<'a> {
@@ -251,7 +249,6 @@ impl<'a> Shown<'a> {
             info,
             revoked_at,
             revoked_reason,
-            last_used_at: None,
         }
     }
 }

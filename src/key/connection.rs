@@ -1,0 +1,24 @@
+//! Connections: keys that stand for one assistant of one user.
+
+use serde::{Deserialize, Serialize};
+
+use super::ClientId;
+
+/// What makes a key a connection: the program that uses it on its owner's behalf.
+///
+/// What a connection may do is the least of what was granted, what the owner's
+/// [role](super::Role) lets connections do, and what the owner may do at present.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Connection {
+    /// The program, by its own id.
+    pub client: ClientId,
+}
+
+impl Connection {
+    /// A connection for this program.
+    pub fn new(client: ClientId) -> Self {
+        Self { client }
+    }
+}

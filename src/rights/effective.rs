@@ -1,0 +1,112 @@
+//! The rights of a key, its owner and its plan, put together. Pure.
+
+use crate::key::{Access, KeyInfo, Owner, Plan, Role};
+
+/// Narrows what may be shown of a key to what its owner may do.
+pub(super) fn within_owner(info: &mut KeyInfo, owner: &Owner) {
+    info.servers = info.servers.intersection(&owner.servers);
+    info.scopes = info.scopes.intersection(&owner.scopes);
+    info.access = info.access.min(owner.access);
+}
+
+/// Narrows a connection to what the role of its owner allows; an unknown owner is no admin.
+pub(super) fn within_role(info: &mut KeyInfo, role: Option<Role>) {
+    if info.connection.is_some() {
+        let cap = role.map_or(Access::ReadOnly, Role::connection_cap);
+        info.access = info.access.min(cap);
+    }
+}
+
+/// Adds the plan's limits and quotas, but for those that the key has of the same name.
+pub(super) fn under_plan(info: &mut KeyInfo, plan: &Plan) {
+    let missing = plan
+        .limits
+        .iter()
+        .filter(|limit| info.limits.iter().all(|own| own.name() != limit.name()));
+    let limits: Vec<_> = missing.cloned().collect();
+    info.limits.extend(limits);
+    let missing = plan
+        .quotas
+        .iter()
+        .filter(|quota| info.quotas.iter().all(|own| own.name() != quota.name()));
+    let quotas: Vec<_> = missing.cloned().collect();
+    info.quotas.extend(quotas);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Connection, Quota, RateLimit, ScopeSet, Servers};
+    use crate::testing::records::record;
+
+    fn info() -> KeyInfo {
+        let mut info = KeyInfo::of(&record(1)).unwrap();
+        info.servers = Servers::All;
+        info.scopes = ScopeSet::all();
+        info
+    }
+
+    #[test]
+    fn a_key_for_everything_is_one_for_what_its_owner_has() {
+        let owner = Owner::member("ada".parse().unwrap())
+            .server("files".parse().unwrap())
+            .scope("files:read".parse().unwrap())
+            .read_only();
+        let mut info = info();
+        within_owner(&mut info, &owner);
+        assert_eq!(info.servers, owner.servers);
+        assert_eq!(info.scopes, owner.scopes);
+        assert_eq!(info.access, Access::ReadOnly);
+    }
+
+    #[test]
+    fn an_owner_gives_a_key_nothing_that_it_lacks() {
+        let mut narrow = info();
+        narrow.servers = Servers::only(["mail"]).unwrap();
+        narrow.scopes = ScopeSet::parse(["mail:read"]).unwrap();
+        narrow.access = Access::ReadOnly;
+        let before = narrow.clone();
+        within_owner(&mut narrow, &Owner::admin("root".parse().unwrap()));
+        assert_eq!(narrow, before);
+    }
+
+    #[test]
+    fn only_connections_are_capped_by_the_role() {
+        for (connects, role, expected) in [
+            (true, Some(Role::Admin), Access::Full),
+            (true, Some(Role::Member), Access::ReadOnly),
+            (true, None, Access::ReadOnly),
+            (false, Some(Role::Member), Access::Full),
+            (false, None, Access::Full),
+        ] {
+            let mut info = info();
+            info.connection = connects.then(|| Connection::new("claude".parse().unwrap()));
+            within_role(&mut info, role);
+            assert_eq!(info.access, expected, "{connects} {role:?}");
+        }
+    }
+
+    #[test]
+    fn a_keys_own_limit_replaces_the_plans_of_the_same_name() {
+        let plan = Plan::new("custom".parse().unwrap())
+            .rate(RateLimit::per_minute(10))
+            .rate(RateLimit::per_hour(100).named("hourly"))
+            .quota(Quota::per_day(5))
+            .quota(Quota::per_month(50).named("monthly"));
+        let mut info = info();
+        info.limits = vec![RateLimit::per_minute(1_000)];
+        info.quotas = vec![Quota::per_day(7)];
+        under_plan(&mut info, &plan);
+        assert_eq!(
+            info.limits,
+            [
+                RateLimit::per_minute(1_000),
+                RateLimit::per_hour(100).named("hourly")
+            ]
+        );
+        assert_eq!(
+            info.quotas,
+            [Quota::per_day(7), Quota::per_month(50).named("monthly")]
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! The definitions of owners and plans as rows.
+
+use serde_json::Value;
+use sqlx::{FromRow, SqliteExecutor, query, query_as, query_scalar};
+
+use super::SqliteStore;
+use super::rows::{self, corrupt, failed, to_json};
+use super::write::Write;
+use crate::audit::Act;
+use crate::error::Error;
+use crate::key::{Revision, Subject, SubjectKind};
+use crate::store::{Document, DocumentPage, document_changed, in_use, no_document};
+
+#[derive(FromRow)]
+struct Row {
+    subject: String,
+    revision: i64,
+    body: String,
+}
+
+impl Row {
+    fn into_document(self) -> Result<Document, Error> {
+        let unreadable = || corrupt(format!("the definition {:?} cannot be read", self.subject));
+        Ok(Document {
+            subject: self.subject.parse().map_err(|_| unreadable())?,
+            body: serde_json::from_str::<Value>(&self.body).map_err(|_| unreadable())?,
+            revision: rows::revision(self.revision)?,
+        })
+    }
+}
+
+pub(super) async fn read(
+    store: &SqliteStore,
+    subject: &Subject,
+) -> Result<Option<Document>, Error> {
+    let row: Option<Row> =
+        query_as("SELECT subject, revision, body FROM api_key_documents WHERE subject = ?1")
+            .bind(subject.to_string())
+            .fetch_optional(&store.pool)
+            .await
+            .map_err(failed)?;
+    row.map(Row::into_document).transpose()
+}
+
+pub(super) async fn list(
+    store: &SqliteStore,
+    kind: SubjectKind,
+    page: &DocumentPage,
+) -> Result<Vec<Document>, Error> {
+    let prefix = kind.prefix();
+    if prefix.is_empty() {
+        return Ok(Vec::new());
+    }
+    let after = page.after.as_deref().unwrap_or_default();
+    let rows: Vec<Row> = query_as(
+        "SELECT subject, revision, body FROM api_key_documents
+         WHERE subject > ?1 AND substr(subject, 1, ?2) = ?3
+         ORDER BY subject
+         LIMIT ?4",
+    )
+    .bind(format!("{prefix}{after}"))
+    .bind(i64::try_from(prefix.len()).unwrap_or(i64::MAX))
+    .bind(prefix)
+    .bind(i64::try_from(page.bounded_size()).unwrap_or(i64::MAX))
+    .fetch_all(&store.pool)
+    .await
+    .map_err(failed)?;
+    rows.into_iter().map(Row::into_document).collect()
+}
+
+pub(super) async fn put(
+    store: &SqliteStore,
+    document: &Document,
+    act: &Act,
+) -> Result<Revision, Error> {
+    let mut write = Write::begin(store).await?;
+    let subject = document.subject.to_string();
+    expect(write.connection(), &subject, document.revision).await?;
+    let revision = rows::number(write.revision());
+    query(
+        "INSERT INTO api_key_documents (subject, revision, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (subject) DO UPDATE SET revision = ?2, body = ?3",
+    )
+    .bind(subject)
+    .bind(revision)
+    .bind(to_json("definition", &document.body)?)
+    .execute(write.connection())
+    .await
+    .map_err(failed)?;
+    write.commit(&document.subject, act).await
+}
+
+pub(super) async fn remove(
+    store: &SqliteStore,
+    subject: &Subject,
+    expected: Revision,
+    act: &Act,
+) -> Result<Revision, Error> {
+    let mut write = Write::begin(store).await?;
+    let text = subject.to_string();
+    if expected == Revision::default() {
+        return Err(no_document());
+    }
+    expect(write.connection(), &text, expected).await?;
+    let naming = match subject {
+        Subject::Owner(_) => {
+            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE owner = ?1 AND status <> 'revoked')"
+        }
+        _ => "SELECT EXISTS (SELECT 1 FROM api_keys WHERE plan = ?1 AND status <> 'revoked')",
+    };
+    let name = text.split_once(':').map_or("", |(_, name)| name);
+    let is_named: bool = query_scalar(naming)
+        .bind(name)
+        .fetch_one(write.connection())
+        .await
+        .map_err(failed)?;
+    if is_named {
+        return Err(in_use());
+    }
+    query("DELETE FROM api_key_documents WHERE subject = ?1")
+        .bind(&text)
+        .execute(write.connection())
+        .await
+        .map_err(failed)?;
+    write.commit(subject, act).await
+}
+
+async fn expect(
+    connection: impl SqliteExecutor<'_>,
+    subject: &str,
+    expected: Revision,
+) -> Result<(), Error> {
+    let stored: Option<i64> =
+        query_scalar("SELECT revision FROM api_key_documents WHERE subject = ?1")
+            .bind(subject)
+            .fetch_optional(connection)
+            .await
+            .map_err(failed)?;
+    match stored.map(rows::revision).transpose()? {
+        None if expected == Revision::default() => Ok(()),
+        None => Err(no_document()),
+        Some(revision) if revision == expected => Ok(()),
+        Some(_) => Err(document_changed()),
+    }
+}
