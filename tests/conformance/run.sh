@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the official MCP conformance suite against a server as it is and through the key layer, at
-# both revisions, and compares the results scenario by scenario.
+# both revisions, and compares the results scenario by scenario. Scenarios of extensions, such as
+# tasks, belong to no revision and are not run.
 #
 # Usage: tests/conformance/run.sh BINARY
 #        tests/conformance/run.sh URL_BARE URL_LAYERED
