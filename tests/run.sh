@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: the crate's own, then the real client SDKs against the quickstart example.
+# Runs every test: the crate's own, then the real client SDKs against the quickstart example, then
+# the official conformance suite through the layer and without it.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -31,7 +32,7 @@ start_private_services() {
     :
 }
 
-rust=failed clients='not run' status=0
+rust=failed clients='not run' conformance='not run' status=0
 
 start_private_services
 
@@ -59,7 +60,22 @@ else
     clients='not run: the quickstart example does not build' status=1
 fi
 
+echo '=== conformance suite'
+if cargo build --example conformance-server --features full; then
+    if tests/conformance/run.sh "$target/debug/examples/conformance-server" | tee "$work/conformance"; then
+        conformance=passed
+    else
+        conformance=failed status=1
+    fi
+    if [[ $(tail -n 1 "$work/conformance") =~ ^[0-9]+\ passed,\ [0-9]+\ failed$ ]]; then
+        conformance+=" (${BASH_REMATCH[0]})"
+    fi
+else
+    conformance='not run: the conformance-server example does not build' status=1
+fi
+
 echo '=== summary'
 echo "cargo test:   $rust"
 echo "real clients: $clients"
+echo "conformance:  $conformance"
 exit "$status"

@@ -15,12 +15,7 @@ binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 
 prepare
 start server "$binary" --listen 127.0.0.1:0 --store memory
-for _ in {1..50}; do
-    key=$(sed -n 's/^key //p' "$work/server.out")
-    [[ -z $key ]] || break
-    sleep 0.1
-done
-[[ -n $key ]] || die "$binary did not print its 'key' line"
+read_key server
 run_clients
 note 'server'
 check_output server

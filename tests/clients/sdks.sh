@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What the scripts of this folder share: installing the real client SDKs, running them against a
-# server, and counting what they report. Sourced, with `set -euo pipefail`; sets `here`,
+# What the scripts with real clients share: installing them, running them against a server, and
+# counting what they report. Sourced, with `set -euo pipefail`; sets `here` (this folder),
 # `repository`, `work` and `cache`. The clients are installed once into a cache folder
 # (MCP_KEYS_TEST_CACHE, by default target/clients) and used again until a pin changes.
 
@@ -89,20 +89,27 @@ install_python() { # NAME
     printf '%s\n' "$stamp" >"$folder/stamp"
 }
 
-install_typescript() {
-    local folder=$cache/typescript stamp
-    stamp=$(cat "$here/typescript/package.json" "$here/typescript/package-lock.json")
+# install_npm NAME FOLDER [ARGUMENT…]: what the lock file in FOLDER pins, to $cache/NAME.
+install_npm() {
+    local folder=$cache/$1 from=$2 stamp
+    shift 2
+    stamp=$(echo "$@"; cat "$from/package.json" "$from/package-lock.json")
     mkdir -p "$folder"
-    if ! fresh "$folder" "$stamp"; then
-        note 'installing the TypeScript SDKs'
-        rm -f "$folder/stamp"
-        cp "$here/typescript/"{.npmrc,package.json,package-lock.json} "$folder/"
-        (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error </dev/null) ||
-            die "npm could not install $here/typescript/package.json (see above); it needs the npm registry, or an npm configuration that names a mirror"
-        printf '%s\n' "$stamp" >"$folder/stamp"
+    if fresh "$folder" "$stamp"; then
+        return
     fi
+    note "installing ${from#"$repository/"}/package.json"
+    rm -f "$folder/stamp"
+    cp "$from/"{.npmrc,package.json,package-lock.json} "$folder/"
+    (cd "$folder" && npm ci "$@" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error </dev/null) ||
+        die "npm could not install $from/package.json (see above); it needs the npm registry, or an npm configuration that names a mirror"
+    printf '%s\n' "$stamp" >"$folder/stamp"
+}
+
+install_typescript() {
+    install_npm typescript "$here/typescript"
     # Modules are looked up from where a program lies, so the programs lie beside node_modules.
-    cp "$here/typescript/"*.mjs "$folder/"
+    cp "$here/typescript/"*.mjs "$cache/typescript/"
 }
 
 # start NAME COMMAND…: runs a server in the background, its output in files named after it, until
@@ -123,6 +130,16 @@ start() {
     done
     sed 's/^key .*/key …/' "$work/$name.out" "$work/$name.err" >&2
     die "$1 $how its 'listening' line (what it wrote is above)"
+}
+
+# read_key NAME: sets key to what the server named so shows in its line `key KEY`.
+read_key() {
+    for _ in {1..50}; do
+        key=$(sed -n 's/^key //p' "$work/$1.out")
+        [[ -z $key ]] || return 0
+        sleep 0.1
+    done
+    die "$1 did not print its 'key' line"
 }
 
 passed=0 failed=0
@@ -162,12 +179,15 @@ check_output() { # NAME
     fi
 }
 
-prepare() { # Everything that the clients need.
+prepare_folders() {
     cache=${MCP_KEYS_TEST_CACHE:-$repository/target/clients}
     mkdir -p "$cache" || die "cannot make the cache folder $cache; name another in MCP_KEYS_TEST_CACHE"
     cache=$(cd "$cache" && pwd)
     work=$(mktemp -d)
+}
 
+prepare() { # Everything that the clients need.
+    prepare_folders
     need_python
     need_node
     install_python 1.30

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Runs the official MCP conformance suite against a server as it is and through the key layer, at
+# both revisions, and compares the results scenario by scenario. Scenarios of extensions, such as
+# tasks, belong to no revision and are not run.
+#
+# Usage: tests/conformance/run.sh BINARY
+#        tests/conformance/run.sh URL_BARE URL_LAYERED
+#
+# BINARY is the example conformance-server. With two URLs, the servers are running already: the
+# first is the endpoint without keys, the second the one with a key in its path, since the suite
+# cannot send headers.
+set -euo pipefail
+
+# shellcheck source=tests/clients/sdks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../clients/sdks.sh"
+
+suite=$repository/tests/conformance
+revisions=(2025-11-25 2026-07-28)
+# In seconds, for one run of the suite. It takes a few.
+limit=120
+
+# The suite wants Node.js 22; where the one in PATH is older, npm brings one along.
+prepare_suite() {
+    prepare_folders
+    need_node
+    node=node
+    local own=() major
+    major=$(node -p 'parseInt(process.versions.node)')
+    ((major < 22)) || own=(--omit=optional)
+    install_npm conformance "$suite" "${own[@]}"
+    if ((major < 22)); then
+        node=$cache/conformance/node_modules/.bin/node
+        "$node" --version >/dev/null 2>&1 ||
+            die "the suite needs Node.js 22 or newer, this is $(command node -v), and npm has none for this system; put a newer node first in PATH"
+    fi
+    program=$cache/conformance/node_modules/@modelcontextprotocol/conformance/dist/index.js
+}
+
+# run_suite REVISION PLACE URL: leaves what the suite found in $work/REVISION/PLACE.
+run_suite() {
+    local out=$work/$1/$2 log=$work/$1/$2.log
+    mkdir -p "$work/$1"
+    "$node" "$program" server --url "$3" --suite all --spec-version "$1" --timeout 15000 \
+        --output-dir "$out" </dev/null >"$log" 2>&1 &
+    local process=$!
+    servers+=("$process")
+    for ((waited = 0; waited < limit * 10; waited++)); do
+        kill -0 "$process" 2>/dev/null || break
+        sleep 0.1
+    done
+    if kill -0 "$process" 2>/dev/null; then
+        echo "FAILED $1 $2: the suite did not end within $limit s"
+        failed=$((failed + 1))
+        stop "$process"
+    fi
+    # Its status says no more than the results do.
+    wait "$process" || true
+    unset 'servers[-1]'
+}
+
+[[ $# -eq 1 || $# -eq 2 ]] || die 'usage: tests/conformance/run.sh BINARY | URL_BARE URL_LAYERED'
+if [[ $# -eq 1 ]]; then
+    [[ -x $1 && ! -d $1 ]] || die "no program at $1; build it with: cargo build --example conformance-server --features full"
+    binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+fi
+prepare_suite
+if [[ $# -eq 1 ]]; then
+    # With everything it logs, so that all of it can be searched for the key.
+    RUST_LOG=trace start server "$binary" --listen 127.0.0.1:0
+    read_key server
+    bare=$url/bare/mcp layered=$url/mcp/$key
+else
+    bare=$1 layered=$2
+fi
+secret=$(grep -oE 'mcp_[a-z]+_[0-9A-Za-z]{38}' <<<"$layered" || true)
+
+for revision in "${revisions[@]}"; do
+    note "conformance suite, revision $revision"
+    "$node" "$program" list --server --spec-version "$revision" >"$work/scenarios"
+    run_suite "$revision" bare "$bare"
+    run_suite "$revision" layered "$layered"
+    "$node" "$suite/compare.mjs" "$work/scenarios" "$work/$revision" "$secret" >"$work/compared" ||
+        die "cannot compare the results (see above)"
+    cat "$work/compared"
+    passed=$((passed + $(grep -c '^ok ' "$work/compared" || true)))
+    failed=$((failed + $(grep -c '^FAILED ' "$work/compared" || true)))
+done
+if [[ $# -eq 1 ]]; then
+    note 'server'
+    check_output server
+    report server
+else
+    echo "$passed passed, $failed failed"
+    ((failed == 0 && passed > 0))
+fi
