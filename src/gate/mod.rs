@@ -10,6 +10,8 @@
 //! 2. The secret is proven before any status is named.
 //! 3. Everything after the proof is judged on every request, remembered or not.
 //! 4. Limits come last: what is refused has spent nothing.
+//! 5. The key leaves the request here. It goes no further than to the layer that verifies
+//!    signatures, if there is one, in a place that nobody outside the crate can name.
 
 mod rules;
 
@@ -27,11 +29,12 @@ use crate::clock::{Clock, Moment};
 use crate::context::KeyContext;
 use crate::extract::{ExtractKey, Found, without_attempts};
 use crate::key::Carrier;
-use crate::key::{KeyFormats, LimitStatus, ParsedKey};
+use crate::key::{KeyFormats, LimitStatus, ParsedKey, Signing};
 use crate::limit::FailureLimiter;
 use crate::live::{KeyState, Standing};
-use crate::policy::{Facts, check_full_access, check_lifetime, check_network};
+use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
+use crate::signing::PresentedSecret;
 use crate::verify::{Fingerprint, Outcome, Presented, Proof, Recall, Verifier};
 
 /// How long to tell callers to wait while the store or the hashing pool does not answer.
@@ -296,6 +299,9 @@ impl Gate {
             state = latest;
         }
         let context = KeyContext::new(Arc::clone(&state.info), proof.secret().id, carrier);
+        if self.rules.signatures_inside {
+            self.hand_on(head, now);
+        }
         self.strip(head, carrier);
         head.extensions.insert(context);
         Ok(Permit { limit, carrier })
@@ -334,6 +340,7 @@ impl Gate {
             for rule in &self.rules.scopes {
                 rule.check(&info.scopes)?;
             }
+            check_signing(Signing::of(info), self.rules.signatures_inside)?;
             if !self.rules.policies.is_empty() {
                 let facts = Facts::new(info, head, self.client(head), now);
                 for policy in &self.rules.policies {
@@ -343,6 +350,16 @@ impl Gate {
             Ok(())
         })();
         checked.map_err(|rejection| rejection.of_key(info.id))
+    }
+
+    /// Keeps the key for the layer that verifies signatures.
+    fn hand_on(&self, head: &mut Parts, now: Moment) {
+        // Read once more, since most requests do without: the head is as it was when it was judged.
+        let key = self.find(head).ok();
+        let secret = key.map(|(_, key)| PresentedSecret::new(key.secret_text(), now));
+        if let Some(secret) = secret {
+            head.extensions.insert(secret);
+        }
     }
 
     /// Takes the key out of an admitted request.

@@ -15,6 +15,7 @@ mod limit;
 mod record;
 mod secret;
 mod servers;
+mod signing;
 
 pub mod network;
 pub mod scope;
@@ -32,3 +33,4 @@ pub use record::{KeyRecord, KeyStatus, Metadata, Revision, StatusKind};
 pub use scope::{ParseScopeError, Scope, ScopeGrant, ScopeSet};
 pub use secret::ApiKey;
 pub use servers::Servers;
+pub use signing::Signing;
