@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: the crate's own, then the real client SDKs against the quickstart example.
+# Runs every test: the crate's own, then the real client SDKs against the quickstart example, then a
+# signing client of Python's standard library against the signed_client example.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -31,7 +32,7 @@ start_private_services() {
     :
 }
 
-rust=failed clients='not run' status=0
+rust=failed clients='not run' signing='not run' status=0
 
 start_private_services
 
@@ -59,7 +60,22 @@ else
     clients='not run: the quickstart example does not build' status=1
 fi
 
+echo '=== signing client'
+if cargo build --example signed_client --features full; then
+    if tests/clients/signing.sh "$target/debug/examples/signed_client" | tee "$work/signing"; then
+        signing=passed
+    else
+        signing=failed status=1
+    fi
+    if [[ $(tail -n 1 "$work/signing") =~ ^[0-9]+\ passed,\ [0-9]+\ failed$ ]]; then
+        signing+=" (${BASH_REMATCH[0]})"
+    fi
+else
+    signing='not run: the signed_client example does not build' status=1
+fi
+
 echo '=== summary'
-echo "cargo test:   $rust"
-echo "real clients: $clients"
+echo "cargo test:     $rust"
+echo "real clients:   $clients"
+echo "signing client: $signing"
 exit "$status"
