@@ -15,15 +15,6 @@ use crate::signing::{
     Claim, PresentedSecret, SIGNATURE_HEADER, SignatureFault, TIMESTAMP_HEADER, Verification,
 };
 
-/// What the head of a request says.
-pub(super) enum Judged {
-    /// It may pass as it is.
-    Unsigned,
-    Refused(Rejection),
-    /// It depends on the body.
-    Claimed(Claimed, Verification),
-}
-
 /// A well-formed claim in time, and whose it is.
 #[derive(Clone, Copy)]
 pub(super) struct Claimed {
@@ -41,42 +32,40 @@ impl Claimed {
 }
 
 impl SignedRequestLayer {
+    /// Judges what the head of a request says: it may pass as it is, or only once its body has been
+    /// verified, or not at all.
+    ///
     /// Takes the presented key out of the request, and the signature, if it is looked at.
-    pub(super) fn judge(&self, head: &mut Parts, body: &impl Body) -> Judged {
+    pub(super) fn judge(
+        &self,
+        head: &mut Parts,
+        body: &impl Body,
+    ) -> Result<Option<(Claimed, Verification)>, Rejection> {
         let secret = head.extensions.remove::<PresentedSecret>();
         let key = head.extensions.get::<KeyContext>();
         let Some((key, secret)) = key.zip(secret) else {
             self.misplaced.report();
-            return Judged::Refused(Rejection::new(RejectionKind::Unavailable));
+            return Err(Rejection::new(RejectionKind::Unavailable));
         };
         let (id, now) = (key.key_id(), secret.judged_at());
         let mode = self.mode.with_key(Signing::of(key.key()));
-        let claim = match mode.claim(&head.headers, now.wall, self.tolerance) {
-            Ok(None) => return Judged::Unsigned,
-            Ok(Some(claim)) => Ok(claim),
-            Err(fault) => Err(fault),
+        let Some(claim) = mode
+            .claim(&head.headers, now.wall, self.tolerance)
+            .transpose()
+        else {
+            return Ok(None);
         };
         // A signature is as good as a hash of the key for trying out guesses of a short one.
         head.headers.remove(TIMESTAMP_HEADER);
         head.headers.remove(SIGNATURE_HEADER);
-        let verification = claim.and_then(|claim| {
-            let verification = claim.verification(secret.text())?;
-            Ok((claim, verification))
-        });
-        match verification {
-            Err(fault) => Judged::Refused(refuse(fault, id)),
-            Ok(_) if announced(head, body) > self.max_body as u64 => {
-                Judged::Refused(Rejection::new(RejectionKind::BodyTooLarge).of_key(id))
-            }
-            Ok((claim, verification)) => {
-                let claimed = Claimed {
-                    claim,
-                    key: id,
-                    now,
-                };
-                Judged::Claimed(claimed, verification)
-            }
+        let claim = claim.map_err(|fault| refuse(fault, id))?;
+        if announced(head, body) > self.max_body as u64 {
+            return Err(Rejection::new(RejectionKind::BodyTooLarge).of_key(id));
         }
+        let verification = claim.verification(secret.text());
+        let verification = verification.map_err(|fault| refuse(fault, id))?;
+        let key = id;
+        Ok(Some((Claimed { claim, key, now }, verification)))
     }
 }
 

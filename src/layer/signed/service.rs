@@ -6,7 +6,6 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::judge::Judged;
 use super::reading::Reading;
 use super::{SignedBody, SignedRequestFuture, SignedRequestLayer};
 use crate::layer::ResponseBody;
@@ -55,15 +54,15 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut head, body) = request.into_parts();
         match self.layer.judge(&mut head, &body) {
-            Judged::Unsigned => {
+            Ok(None) => {
                 let request = Request::from_parts(head, SignedBody::passed(body));
                 SignedRequestFuture::passed(self.inner.call(request))
             }
-            Judged::Refused(rejection) => {
+            Err(rejection) => {
                 let response = self.layer.answer(rejection, &head);
                 SignedRequestFuture::refused(response, &head, body)
             }
-            Judged::Claimed(claimed, verification) => {
+            Ok(Some((claimed, verification))) => {
                 // The service that was ready goes with the future; a fresh clone, which is not
                 // ready, stays for the next `poll_ready`.
                 let fresh = self.inner.clone();
