@@ -84,7 +84,7 @@
 //! | [`replay_guard`](crate::SignedRequestLayer::replay_guard) | none | it refuses honest requests that are alike within one second, and one process cannot speak for others | [`MemoryReplayGuard`](crate::signing::MemoryReplayGuard) for one process, a [`ReplayGuard`](crate::signing::ReplayGuard) of your own for several |
 //! | how long a signature is kept | twice the tolerance, the body's deadline and 10 s: 620 s | from the earliest moment it could have passed to the latest, and a margin | follows from the two settings |
 //! | patience with a guard | 2 s, then 503 | longer than that a client would rather retry | not adjustable |
-//! | [`MemoryReplayGuard`](crate::signing::MemoryReplayGuard) | room for 200,000 signatures, 100,000 of one key; beyond that 503 | 322 signed requests a second without end, 161 of one key; some 30 MiB when full. A signature that is forgotten early can be used twice | [`with_capacity`](crate::signing::MemoryReplayGuard::with_capacity) |
+//! | [`MemoryReplayGuard`](crate::signing::MemoryReplayGuard) | room for 200,000 signatures, 100,000 of one key; beyond that 503 | 322 signed requests a second without end, 161 of one key; 25 to 55 MiB when full. A signature that is forgotten early can be used twice | [`with_capacity`](crate::signing::MemoryReplayGuard::with_capacity) |
 //!
 //! # SQLite
 //!
