@@ -68,6 +68,7 @@
 //!  3  store       the contract of a store; memory, SQLite
 //!     extract     where in a request a key stands
 //!     policy      what a genuine key may do; pure
+//!     signing     codes over request bodies, and which were used before
 //!     client_ip   the caller's address: the peer, then trusted proxies from the right
 //!  2  audit       the trail of acts: who did what to which key
 //!     context     what a handler may know of its caller
@@ -102,13 +103,13 @@
 //!
 //! | crate | where |
 //! |---|---|
-//! | `http` | requests and responses of the layer, [`Gate::admit`], [`extract`], [`policy`], [`Respond`](layer::Respond) |
-//! | `http-body` | the `Body` that the layer's request and [`ResponseBody`](layer::ResponseBody) implement |
-//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody), answers of [`Respond`](layer::Respond) |
+//! | `http` | requests and responses of the layer, [`Gate::admit`], [`extract`], [`policy`], [`signing`], [`Respond`](layer::Respond) |
+//! | `http-body` | the `Body` that the layers' requests, [`ResponseBody`](layer::ResponseBody) and [`SignedBody`](layer::SignedBody) implement |
+//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody) and [`SignedBody`](layer::SignedBody), answers of [`Respond`](layer::Respond) |
 //! | `tower-layer`, `tower-service` | implemented by the layers and their services |
 //! | `serde`, `serde_json` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write); [`audit`] holds values |
 //! | `zeroize` | implemented by [`ApiKey`] |
-//! | `async-trait` | how [`KeyStore`](store::KeyStore) is written |
+//! | `async-trait` | how [`KeyStore`](store::KeyStore) and [`ReplayGuard`](signing::ReplayGuard) are written |
 //! | `sqlx` | the pool of [`SqliteStore`](store::SqliteStore) (feature `sqlite`) |
 //! | `axum` | [`framework::axum`] (feature `axum`) |
 //! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |
@@ -139,6 +140,7 @@ pub mod manual;
 pub mod policy;
 mod rejection;
 pub mod rights;
+pub mod signing;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -150,7 +152,7 @@ pub use self::error::{Error, ErrorKind};
 pub use self::gate::{Gate, Permit};
 pub use self::key::{ApiKey, Carrier, KeyFormat, RateLimit};
 pub use self::keys::{ApiKeys, ApiKeysBuilder};
-pub use self::layer::{ApiKeyLayer, RequireScopeLayer};
+pub use self::layer::{ApiKeyLayer, RequireScopeLayer, SignedRequestLayer};
 pub use self::manager::{
     Grace, ImportKey, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey, Principal, Risk, RiskyKey,
     SafetyPage, Withdrawn,

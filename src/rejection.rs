@@ -61,13 +61,29 @@ pub enum RejectionKind {
     ReadOnly,
     /// A policy of the integrator refused.
     Policy,
+    /// The request must be signed, and has no signature or half of one.
+    SignatureMissing,
+    /// A signing header stands in the request more than once.
+    SignatureAmbiguous,
+    /// The signature is not one of this request under this key, or cannot be read.
+    SignatureInvalid,
+    /// The request was signed too long ago, or in the future.
+    TimestampStale,
+    /// The signature was used before.
+    Replayed,
+    /// The body is larger than what is read before it is passed on.
+    BodyTooLarge,
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// The body broke off.
+    BodyIncomplete,
     /// A rate limit of the key is used up.
     RateLimited,
     /// A quota of the key is used up.
     QuotaExceeded,
     /// The caller's address failed too often with unproven keys.
     TooManyFailures,
-    /// The store or the hashing pool did not answer in time.
+    /// The store, the hashing pool or the replay guard did not answer, or had no room.
     Unavailable,
 }
 
@@ -111,7 +127,11 @@ impl RejectionKind {
             | Self::Revoked
             | Self::Expired
             | Self::Disabled
-            | Self::OwnerBarred => RejectionType::Authentication,
+            | Self::OwnerBarred
+            | Self::SignatureMissing
+            | Self::SignatureInvalid
+            | Self::TimestampStale
+            | Self::Replayed => RejectionType::Authentication,
             Self::AddressDenied
             | Self::ServerDenied
             | Self::ScopeMissing
@@ -120,7 +140,11 @@ impl RejectionKind {
             Self::RateLimited | Self::QuotaExceeded | Self::TooManyFailures => {
                 RejectionType::RateLimit
             }
-            Self::Ambiguous => RejectionType::InvalidRequest,
+            Self::Ambiguous
+            | Self::SignatureAmbiguous
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete => RejectionType::InvalidRequest,
             Self::Unavailable => RejectionType::Api,
         }
     }
@@ -140,6 +164,14 @@ impl RejectionKind {
             Self::ScopeMissing => "insufficient_scope",
             Self::ReadOnly => "read_only_key",
             Self::Policy => "not_allowed",
+            Self::SignatureMissing => "missing_signature",
+            Self::SignatureAmbiguous => "ambiguous_signature",
+            Self::SignatureInvalid => "invalid_signature",
+            Self::TimestampStale => "stale_timestamp",
+            Self::Replayed => "replayed_request",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyIncomplete => "body_incomplete",
             Self::RateLimited => "rate_limit_exceeded",
             Self::QuotaExceeded => "quota_exceeded",
             Self::TooManyFailures => "too_many_failures",
@@ -161,6 +193,20 @@ impl RejectionKind {
             Self::ScopeMissing => "The API key lacks a required scope",
             Self::ReadOnly => "The API key may only read",
             Self::Policy => "The API key may not be used for this request",
+            Self::SignatureMissing => {
+                "The request is not signed; send both X-MCP-Timestamp and X-MCP-Signature"
+            }
+            Self::SignatureAmbiguous => {
+                "X-MCP-Timestamp or X-MCP-Signature was sent more than once; send each exactly once"
+            }
+            Self::SignatureInvalid => "The signature of the request is invalid",
+            Self::TimestampStale => {
+                "The timestamp of the request is too far from the server's time"
+            }
+            Self::Replayed => "The signature was used before; sign each request anew",
+            Self::BodyTooLarge => "The request body is too large",
+            Self::BodyTimeout => "The request body did not arrive in time",
+            Self::BodyIncomplete => "The request body broke off",
             Self::RateLimited => "The rate limit of the API key is used up",
             Self::QuotaExceeded => "The quota of the API key is used up",
             Self::TooManyFailures => "Too many failed attempts from this address",

@@ -30,6 +30,7 @@ use tokio::process::{Child, Command};
 const QUICKSTART: usize = 5;
 const AXUM: usize = 8;
 const HYPER: usize = 6;
+const SIGNED_CLIENT: usize = 2;
 const TONIC: usize = 2;
 
 /// The program of an example. `cargo test` builds all of them, beside the tests.
@@ -339,6 +340,46 @@ async fn the_tonic_example_serves_until_it_is_stopped() {
 }
 
 #[tokio::test]
+async fn the_signing_example_shows_what_a_signature_holds_fast() {
+    let output = run("signed_client", &[]).await;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    for (line, (start, part)) in lines.iter().zip([
+        (
+            "body changed: 401 Unauthorized ",
+            r#""code":"invalid_signature""#,
+        ),
+        ("signed: 200 OK ci-bot sent ", r#""text":"hello""#),
+        (
+            "sent again: 401 Unauthorized ",
+            r#""code":"replayed_request""#,
+        ),
+        (
+            "not signed: 401 Unauthorized ",
+            r#""code":"missing_signature""#,
+        ),
+    ]) {
+        assert!(line.starts_with(start) && line.contains(part), "{line}");
+    }
+    assert_eq!(lines.len(), 4);
+    assert!(!text.contains("mcp_sk_"));
+}
+
+#[tokio::test]
+async fn the_signing_example_serves_until_it_is_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start("signed_client", &[], directory.path(), SIGNED_CLIENT).await;
+    let (url, key) = (server.word("listening"), server.word("key"));
+    let client = Client::http1();
+    let answer = client.get(url, &[("authorization", &bearer(key))]).await;
+    assert_eq!(answer.refusal(), (401, "missing_signature".to_owned()));
+    let answer = client.get(url, &[]).await;
+    assert_eq!(answer.refusal(), (401, "missing_api_key".to_owned()));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn the_store_example_passes_the_suite_and_serves_keys() {
     let output = run("custom_store", &[]).await;
     assert!(output.status.success(), "{output:?}");
@@ -358,7 +399,7 @@ async fn the_store_example_passes_the_suite_and_serves_keys() {
 
 #[tokio::test]
 async fn an_option_that_an_example_does_not_know_is_named_and_ends_it_with_2() {
-    for example in ["quickstart", "axum", "hyper", "tonic"] {
+    for example in ["quickstart", "axum", "hyper", "signed_client", "tonic"] {
         for (arguments, problem) in [
             (&["--colour"][..], "unknown option --colour"),
             (&["--listen"], "--listen needs "),

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test: the crate's own, then the real client SDKs against the quickstart example, then
-# the official conformance suite through the layer and without it.
+# Runs every test: the crate's own, then the real client SDKs against the quickstart example and
+# through the gateway, a signing client of Python's standard library, and the official conformance
+# suite through the layer and without it.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -32,7 +33,27 @@ start_private_services() {
     :
 }
 
-rust=failed clients='not run' conformance='not run' status=0
+rust=failed status=0 summary=''
+
+# check NAME TARGET SCRIPT: builds the program (`--example X` or `--bin X`), which cargo test has built
+# before with the same features and profile, and runs the script on it.
+check() {
+    local name=$1 kind=$2 program=$3 script=$4 built=$target/debug/$3 outcome=passed
+    local output=$work/${program//-/_}
+    [[ $kind == --example ]] && built=$target/debug/examples/$program
+    echo "=== $name"
+    if ! cargo build "$kind" "$program" --features full; then
+        outcome="not run: $program does not build" status=1
+    else
+        if ! "$script" "$built" | tee "$output"; then
+            outcome=failed status=1
+        fi
+        if [[ $(tail -n 1 "$output") =~ ^[0-9]+\ passed,\ [0-9]+\ failed$ ]]; then
+            outcome+=" (${BASH_REMATCH[0]})"
+        fi
+    fi
+    summary+="$name: $outcome"$'\n'
+}
 
 start_private_services
 
@@ -45,37 +66,12 @@ fi
 rust+=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
     END { printf " (%d passed, %d failed, %d ignored)", passed, failed, ignored }' "$work/rust")
 
-echo '=== real clients'
-# cargo test has built the example already, with the same features and profile.
-if cargo build --example quickstart --features full; then
-    if tests/clients/run.sh "$target/debug/examples/quickstart" | tee "$work/clients"; then
-        clients=passed
-    else
-        clients=failed status=1
-    fi
-    if [[ $(tail -n 1 "$work/clients") =~ ^[0-9]+\ passed,\ [0-9]+\ failed$ ]]; then
-        clients+=" (${BASH_REMATCH[0]})"
-    fi
-else
-    clients='not run: the quickstart example does not build' status=1
-fi
-
-echo '=== conformance suite'
-if cargo build --example conformance-server --features full; then
-    if tests/conformance/run.sh "$target/debug/examples/conformance-server" | tee "$work/conformance"; then
-        conformance=passed
-    else
-        conformance=failed status=1
-    fi
-    if [[ $(tail -n 1 "$work/conformance") =~ ^[0-9]+\ passed,\ [0-9]+\ failed$ ]]; then
-        conformance+=" (${BASH_REMATCH[0]})"
-    fi
-else
-    conformance='not run: the conformance-server example does not build' status=1
-fi
+check 'real clients' --example quickstart tests/clients/run.sh
+check 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
+check 'signing client' --example signed_client tests/clients/signing.sh
+check 'conformance suite' --example conformance-server tests/conformance/run.sh
 
 echo '=== summary'
-echo "cargo test:   $rust"
-echo "real clients: $clients"
-echo "conformance:  $conformance"
+echo "cargo test: $rust"
+printf '%s' "$summary"
 exit "$status"

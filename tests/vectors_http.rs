@@ -10,12 +10,14 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -23,14 +25,18 @@ use mcp_api_keys::client_ip::{ClientIp, ClientIpSource, PeerAddr};
 use mcp_api_keys::key::{
     Credential, CredentialId, KeyFormat, KeyId, KeyRecord, Network, Scope, ScopeSet, Servers,
 };
+use mcp_api_keys::layer::SignedBody;
 use mcp_api_keys::policy::ScopeRule;
+use mcp_api_keys::signing::{MemoryReplayGuard, SigningMode};
 use mcp_api_keys::store::{KeyStore, MemoryStore};
-use mcp_api_keys::testing::{Faults, FaultyStore};
-use mcp_api_keys::{ApiKeyLayer, ApiKeys, Argon2Params, KeyContext, NewKey, Timestamp};
+use mcp_api_keys::testing::{Faults, FaultyStore, ManualClock};
+use mcp_api_keys::{
+    ApiKeyLayer, ApiKeys, Argon2Params, KeyContext, NewKey, SignedRequestLayer, Timestamp,
+};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower::{Layer, service_fn};
+use tower::{Layer, Service, service_fn};
 
 /// A hyper server on a loopback port that serves one connection after another.
 struct Server {
@@ -47,12 +53,24 @@ impl Drop for Server {
 impl Server {
     /// `peer` is what the server is told of the connection, since all of ours come from loopback.
     async fn start(layer: ApiKeyLayer, peer: Option<IpAddr>) -> Self {
+        Self::serve(layer.layer(service_fn(echo)), peer).await
+    }
+
+    async fn serve<S, R>(guarded: S, peer: Option<IpAddr>) -> Self
+    where
+        S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let guarded = layer.layer(service_fn(echo));
+                let guarded = guarded.clone();
                 let service = service_fn(move |mut request: Request<Incoming>| {
                     if let Some(peer) = peer {
                         request
@@ -71,9 +89,22 @@ impl Server {
     }
 
     async fn send(&self, target: &str, headers: &[(String, Vec<u8>)]) -> Answer {
+        self.send_with("GET", target, headers, b"").await
+    }
+
+    async fn send_with(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(String, Vec<u8>)],
+        body: &[u8],
+    ) -> Answer {
         let mut wire =
-            format!("GET {target} HTTP/1.1\r\nhost: example.test\r\nconnection: close\r\n")
+            format!("{method} {target} HTTP/1.1\r\nhost: example.test\r\nconnection: close\r\n")
                 .into_bytes();
+        if !body.is_empty() {
+            wire.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+        }
         for (name, value) in headers {
             wire.extend_from_slice(name.as_bytes());
             wire.extend_from_slice(b": ");
@@ -81,6 +112,7 @@ impl Server {
             wire.extend_from_slice(b"\r\n");
         }
         wire.extend_from_slice(b"\r\n");
+        wire.extend_from_slice(body);
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(&wire).await.unwrap();
         let mut answer = Vec::new();
@@ -286,10 +318,7 @@ async fn check_key_vector(
 fn header_value(header: &Value) -> Vec<u8> {
     match header["hex"].as_str() {
         None => text(&header["text"]).as_bytes().to_vec(),
-        Some(hex) => (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-            .collect(),
+        Some(hex) => bytes(hex),
     }
 }
 
@@ -305,6 +334,93 @@ fn networks(value: &Value) -> Vec<Network> {
         .iter()
         .map(|rule| text(rule).parse().unwrap())
         .collect()
+}
+
+#[tokio::test]
+async fn signing_vectors() {
+    let file = vectors(include_str!("vectors/signing.json"));
+    let list = list(&file["vectors"]);
+    for vector in list {
+        let what = format!("{}: {}", text(&vector["id"]), text(&vector["note"]));
+        let clock = ManualClock::at(Timestamp::from_millis(0));
+        let store = MemoryStore::new();
+        let key = text(&vector["api_key"]);
+        let record = record_of(key);
+        store
+            .insert(&record, &mcp_api_keys::testing::act())
+            .await
+            .unwrap();
+        let keys = ApiKeys::builder(store)
+            .clock(clock.clone())
+            .build()
+            .await
+            .unwrap();
+        let mode = match vector["signing_required"].as_bool().unwrap() {
+            true => SigningMode::Required,
+            false => SigningMode::Optional,
+        };
+        let tolerance = Duration::from_secs(vector["tolerance_s"].as_u64().unwrap());
+        let signing = SignedRequestLayer::new(mode)
+            .tolerance(tolerance)
+            .replay_guard(MemoryReplayGuard::new());
+        let layer = keys.layer().with_signing(signing);
+        let server = Server::serve(layer.layer(service_fn(hear)), None).await;
+        let send = async |vector: &Value| {
+            clock.set_wall(Timestamp::from_millis(
+                vector["now"].as_i64().unwrap() * 1_000,
+            ));
+            let headers = vector["headers"].as_array().unwrap().iter();
+            let headers = headers.map(|header| {
+                let value = text(&header[1]).as_bytes().to_vec();
+                (text(&header[0]).to_owned(), value)
+            });
+            let headers: Vec<_> = headers.chain([bearer(key)]).collect();
+            let body = bytes(text(&vector["body"]["hex"]));
+            server.send_with("POST", "/mcp", &headers, &body).await
+        };
+        if let Some(earlier) = vector["replay_of"].as_str() {
+            let earlier = list.iter().find(|vector| vector["id"] == earlier).unwrap();
+            assert_eq!(send(earlier).await.status(), 200, "{what}");
+        }
+        let answer = send(vector).await;
+        let code = match text(&vector["expect"]) {
+            "ok" => {
+                assert_eq!(answer.status(), 200, "{what}: {}", answer.0);
+                assert_eq!(answer.body(), text(&vector["body"]["hex"]), "{what}");
+                continue;
+            }
+            "duplicate" => "ambiguous_signature",
+            "missing" => "missing_signature",
+            "malformed_timestamp" | "malformed_signature" | "mismatch" => "invalid_signature",
+            "stale" | "future" => "stale_timestamp",
+            "replay" => "replayed_request",
+            other => panic!("{what}: an expectation {other} that is new"),
+        };
+        let status = vector["status"].as_u64().unwrap();
+        assert_eq!(u64::from(answer.status()), status, "{what}");
+        let body: Value = serde_json::from_str(answer.body()).unwrap();
+        assert_eq!(body["error"]["code"], code, "{what}");
+        for part in key.as_bytes()[15..39].windows(8) {
+            assert!(
+                !answer.0.contains(std::str::from_utf8(part).unwrap()),
+                "{what}"
+            );
+        }
+    }
+    assert!(list.len() >= 20);
+}
+
+/// Says what body it is given, in hex.
+async fn hear(request: Request<SignedBody<Incoming>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Response::new(Full::from(hex)))
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let pairs = (0..hex.len()).step_by(2);
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    pairs.map(byte).collect()
 }
 
 /// The address found is shown by two keys: one that works from there only, one from anywhere else.

@@ -1,5 +1,5 @@
-//! The vectors for address rules, scopes and client addresses, run through the functions that
-//! decide.
+//! The vectors for address rules, scopes, client addresses and signatures, run through the
+//! functions that decide.
 
 #![allow(
     clippy::panic,
@@ -9,10 +9,16 @@
 )]
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use mcp_api_keys::client_ip::{AddressBucket, ClientIp, ClientIpSource};
-use mcp_api_keys::key::{Network, NetworkRules, Scope, ScopeSet};
+use mcp_api_keys::key::{KeyId, Network, NetworkRules, Scope, ScopeSet};
+use mcp_api_keys::signing::{
+    MemoryReplayGuard, ReplayGuard, SIGNATURE_HEADER, Seen, SignatureFault, SignatureId,
+    SigningMode, TIMESTAMP_HEADER,
+};
+use mcp_api_keys::{Moment, Timestamp};
 use serde_json::{Value, json};
 
 const CIDR: &str = include_str!(concat!(
@@ -22,6 +28,10 @@ const CIDR: &str = include_str!(concat!(
 const SCOPES: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/vectors/scopes.json"
+));
+const SIGNING: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/vectors/signing.json"
 ));
 const XFF: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -69,6 +79,75 @@ fn every_vector_of_the_client_address_holds() {
             "rate_bucket": client.map(|address| AddressBucket::of(address).to_string()),
         })
     });
+}
+
+#[test]
+fn every_vector_of_the_signatures_holds() {
+    let file: Value = serde_json::from_str(SIGNING).unwrap();
+    run(SIGNING, |vector| {
+        let guard = MemoryReplayGuard::new();
+        if let Some(earlier) = vector["replay_of"].as_str() {
+            let vectors = file["vectors"].as_array().unwrap();
+            let earlier = vectors.iter().find(|vector| vector["id"] == earlier);
+            assert_eq!(verify(earlier.unwrap(), &guard), Ok(()));
+        }
+        json!(match verify(vector, &guard) {
+            Ok(()) => "ok",
+            Err(SignatureFault::Duplicate) => "duplicate",
+            Err(SignatureFault::Missing) => "missing",
+            Err(SignatureFault::MalformedTimestamp) => "malformed_timestamp",
+            Err(SignatureFault::MalformedSignature) => "malformed_signature",
+            Err(SignatureFault::Stale) => "stale",
+            Err(SignatureFault::Future) => "future",
+            Err(SignatureFault::Mismatch) => "mismatch",
+            Err(SignatureFault::Replayed) => "replay",
+            Err(fault) => panic!("a fault that is new: {fault}"),
+        })
+    });
+}
+
+fn verify(vector: &Value, guard: &MemoryReplayGuard) -> Result<(), SignatureFault> {
+    let mode = match vector["signing_required"].as_bool().unwrap() {
+        true => SigningMode::Required,
+        false => SigningMode::Optional,
+    };
+    let now = Timestamp::from_millis(vector["now"].as_i64().unwrap() * 1_000);
+    let tolerance = Duration::from_secs(vector["tolerance_s"].as_u64().unwrap());
+    let headers = headers(&vector["headers"]);
+    let Some(claim) = mode.claim(&headers, now, tolerance)? else {
+        return Ok(());
+    };
+    let body = bytes(vector["body"]["hex"].as_str().unwrap());
+    if let Some(text) = vector["body"]["utf8"].as_str() {
+        assert_eq!(body, text.as_bytes());
+    }
+    claim.verify(vector["api_key"].as_str().unwrap(), &body)?;
+    assert_eq!(
+        headers[TIMESTAMP_HEADER].to_str().unwrap().trim(),
+        claim.timestamp().to_string()
+    );
+    let code = bytes(headers[SIGNATURE_HEADER].to_str().unwrap().trim());
+    let signature = SignatureId::new(KeyId::from_u128(1), code.try_into().unwrap());
+    let now = Moment::new(now, vector["now"].as_u64().unwrap() * 1_000_000_000);
+    match at_once(guard.remember(&signature, now, 2 * tolerance)).unwrap() {
+        Seen::First => Ok(()),
+        Seen::Again => Err(SignatureFault::Replayed),
+    }
+}
+
+/// What a future answers that never waits.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(answer) => answer,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let pairs = (0..hex.len()).step_by(2);
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    pairs.map(byte).collect()
 }
 
 /// Compares the answer to each vector of a file with what the vector expects.

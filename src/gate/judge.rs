@@ -10,8 +10,9 @@ use crate::context::KeyContext;
 use crate::key::{Carrier, LimitStatus};
 use crate::limit::Withdrawal;
 use crate::live::{KeyState, Standing};
-use crate::policy::{Facts, check_full_access, check_lifetime, check_network};
+use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
+use crate::signing::PresentedSecret;
 use crate::verify::Proof;
 
 /// Why a proven key could not be judged at once.
@@ -57,6 +58,9 @@ impl Gate {
         state.note_use(proof.secret(), now.wall);
         live.note_use(proof.live());
         let context = KeyContext::new(Arc::clone(&state.info), proof.secret().id, carrier);
+        if self.rules.signatures_inside {
+            self.hand_on(head, now);
+        }
         self.strip(head, carrier);
         head.extensions.insert(context);
         Ok(Permit { limit, carrier })
@@ -117,6 +121,7 @@ impl Gate {
             for rule in &self.rules.scopes {
                 rule.check(&info.scopes)?;
             }
+            check_signing(info.signing, self.rules.signatures_inside)?;
             if !self.rules.policies.is_empty() {
                 let facts = Facts::new(info, head, self.client(head), now);
                 for policy in &self.rules.policies {
@@ -126,5 +131,15 @@ impl Gate {
             Ok(())
         })();
         checked.map_err(|rejection| rejection.of_key(info.id))
+    }
+
+    /// Keeps the key for the layer that verifies signatures.
+    fn hand_on(&self, head: &mut Parts, now: Moment) {
+        // Read once more, since most requests do without: the head is as it was when it was judged.
+        let key = self.find(head).ok();
+        let secret = key.map(|(_, key)| PresentedSecret::new(key.secret_text(), now));
+        if let Some(secret) = secret {
+            head.extensions.insert(secret);
+        }
     }
 }

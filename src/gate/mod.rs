@@ -10,6 +10,8 @@
 //! 2. The secret is proven before any status is named.
 //! 3. Everything after the proof is judged on every request, remembered or not.
 //! 4. Limits come last: what is refused has spent nothing.
+//! 5. The key leaves the request here. It goes no further than to the layer that verifies
+//!    signatures, if there is one, in a place that nobody outside the crate can name.
 
 mod judge;
 mod rules;

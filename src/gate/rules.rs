@@ -14,6 +14,8 @@ pub(crate) struct Rules {
     pub(crate) full_access: bool,
     /// All of these must be met.
     pub(crate) scopes: Vec<ScopeRule>,
+    /// Whether signatures are verified behind the gate, which hands the presented key on for it.
+    pub(crate) signatures_inside: bool,
     /// Then all of these.
     pub(crate) policies: Vec<Arc<dyn Policy>>,
     /// How much of the key's limits and quotas a request takes.
@@ -28,6 +30,7 @@ impl Default for Rules {
             server: ServerRule::Unnamed,
             full_access: false,
             scopes: Vec::new(),
+            signatures_inside: false,
             policies: Vec::new(),
             cost: 1,
             extractors: vec![Arc::new(Bearer::new()), Arc::new(KeyHeader::default())],

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     Access, Connection, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, Metadata, NetworkRules,
-    OwnerId, PlanName, Quota, RateLimit, Revision, ScopeSet, Servers,
+    OwnerId, PlanName, Quota, RateLimit, Revision, ScopeSet, Servers, Signing,
 };
 use crate::clock::Timestamp;
 
@@ -33,6 +33,8 @@ pub struct KeyInfo {
     pub scopes: ScopeSet,
     /// Whether it may change things or only look at them.
     pub access: Access,
+    /// Whether its requests must be signed, whatever the layer asks.
+    pub signing: Signing,
     /// Where it may be used from.
     pub networks: NetworkRules,
     /// Which plan's limits it has, where it has none of the same name itself.
@@ -101,6 +103,7 @@ impl KeyInfo {
             servers: record.servers.clone(),
             scopes: record.scopes.clone(),
             access: record.access,
+            signing: record.signing,
             networks: record.networks.clone(),
             plan: record.plan.clone(),
             limits: record.limits.clone(),

@@ -20,6 +20,7 @@ mod quota;
 mod record;
 mod secret;
 mod servers;
+mod signing;
 mod subject;
 
 pub mod network;
@@ -42,4 +43,5 @@ pub use record::{KeyRecord, KeyStatus, Metadata, Revision, StatusKind};
 pub use scope::{ParseScopeError, Scope, ScopeGrant, ScopeSet};
 pub use secret::ApiKey;
 pub use servers::Servers;
+pub use signing::Signing;
 pub use subject::{Subject, SubjectKind};

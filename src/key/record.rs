@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Access, Connection, Credential, CredentialId, InvalidText, KeyId, NetworkRules, OwnerId,
-    PlanName, Quota, RateLimit, ScopeSet, Servers,
+    PlanName, Quota, RateLimit, ScopeSet, Servers, Signing,
 };
 use crate::clock::Timestamp;
 
@@ -47,6 +47,9 @@ pub struct KeyRecord {
     /// Whether it may change things or only look at them.
     #[serde(default, skip_serializing_if = "Access::is_full")]
     pub access: Access,
+    /// Whether its requests must be signed, whatever the layer asks.
+    #[serde(default, skip_serializing_if = "Signing::is_by_layer")]
+    pub signing: Signing,
     /// Where it may be used from.
     #[serde(default)]
     pub networks: NetworkRules,
@@ -91,6 +94,7 @@ impl KeyRecord {
             servers: Servers::default(),
             scopes: ScopeSet::default(),
             access: Access::Full,
+            signing: Signing::ByLayer,
             networks: NetworkRules::default(),
             plan: None,
             limits: Vec::new(),

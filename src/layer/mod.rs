@@ -37,6 +37,7 @@ mod future;
 mod respond;
 mod scope;
 mod service;
+mod signed;
 
 use std::sync::Arc;
 
@@ -45,6 +46,9 @@ pub use self::future::ResponseFuture;
 pub use self::respond::{Respond, StandardResponder};
 pub use self::scope::{RequireScopeFuture, RequireScopeLayer, RequireScopeService};
 pub use self::service::ApiKeyService;
+pub use self::signed::{
+    SignedApiKeyLayer, SignedBody, SignedRequestFuture, SignedRequestLayer, SignedRequestService,
+};
 use crate::extract::{ExtractKey, InvalidPathTemplate, KeyHeader, PathKey};
 use crate::gate::Gate;
 use crate::key::{ParseScopeError, Scope};
@@ -180,6 +184,24 @@ impl ApiKeyLayer {
     /// Accepts keys in no place but those named after this call.
     pub fn no_default_extractors(self) -> Self {
         self.with_gate(|gate| gate.with_rules(|rules| rules.extractors.clear()))
+    }
+
+    /// Verifies the signatures of requests: puts `layer` directly inside this one.
+    ///
+    /// To put something in between, stack them yourself: see
+    /// [`signed_requests`](Self::signed_requests).
+    pub fn with_signing(self, layer: SignedRequestLayer) -> SignedApiKeyLayer {
+        SignedApiKeyLayer::new(self.signed_requests(), layer)
+    }
+
+    /// Says that a [`SignedRequestLayer`] stands somewhere behind this layer, which hands it the
+    /// presented key. That layer takes the key out again; nothing else can read it on the way.
+    ///
+    /// Without a `SignedRequestLayer` behind it nothing is verified, not even for keys that must be
+    /// [signed](crate::key::Signing): they pass. [`with_signing`](Self::with_signing) cannot be got
+    /// wrong.
+    pub fn signed_requests(self) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.signatures_inside = true))
     }
 
     /// Answers refusals with `responder` instead of [`StandardResponder`].

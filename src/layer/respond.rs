@@ -114,7 +114,7 @@ impl StandardResponder {
         json!({
             "jsonrpc": "2.0",
             "id": null,
-            "error": { "code": json_rpc_code(kind), "message": message, "data": data },
+            "error": { "code": json_rpc_code(rejection, kind), "message": message, "data": data },
         })
         .to_string()
     }
@@ -126,9 +126,11 @@ impl StandardResponder {
         let mut params = Vec::new();
         match (status, rejection.kind()) {
             (StatusCode::UNAUTHORIZED, RejectionKind::Missing) => {}
-            (StatusCode::UNAUTHORIZED, RejectionKind::Ambiguous) | (StatusCode::BAD_REQUEST, _) => {
-                params.push(r#"error="invalid_request""#.to_owned())
-            }
+            (
+                StatusCode::UNAUTHORIZED,
+                RejectionKind::Ambiguous | RejectionKind::SignatureAmbiguous,
+            )
+            | (StatusCode::BAD_REQUEST, _) => params.push(r#"error="invalid_request""#.to_owned()),
             (StatusCode::UNAUTHORIZED, _) => params.push(r#"error="invalid_token""#.to_owned()),
             (StatusCode::FORBIDDEN, RejectionKind::ScopeMissing) => {
                 params.push(r#"error="insufficient_scope""#.to_owned());
@@ -210,6 +212,9 @@ fn accepts_json_and_events(headers: &HeaderMap) -> bool {
 /// it for a server of an older protocol and start over.
 fn status(rejection: &Rejection, shape: Shape) -> (StatusCode, RejectionType) {
     let kind = rejection.kind().rejection_type();
+    if let Some(fault) = BodyFault::of(rejection) {
+        return (fault.status(), kind);
+    }
     match kind {
         RejectionType::InvalidRequest if shape == Shape::Mcp => {
             (StatusCode::UNAUTHORIZED, RejectionType::Authentication)
@@ -222,8 +227,38 @@ fn status(rejection: &Rejection, shape: Shape) -> (StatusCode, RejectionType) {
     }
 }
 
+/// What can be wrong with a body, which has its own statuses.
+#[derive(Clone, Copy)]
+enum BodyFault {
+    Size,
+    Time,
+}
+
+impl BodyFault {
+    fn of(rejection: &Rejection) -> Option<Self> {
+        match rejection.kind() {
+            RejectionKind::BodyTooLarge => Some(Self::Size),
+            // HTTP knows one word for both: no complete request while the server waited for it.
+            RejectionKind::BodyTimeout | RejectionKind::BodyIncomplete => Some(Self::Time),
+            _ => None,
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Size => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Time => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
 /// Outside -32768 to -32000, which JSON-RPC and MCP keep for themselves.
-fn json_rpc_code(kind: RejectionType) -> i32 {
+fn json_rpc_code(rejection: &Rejection, kind: RejectionType) -> i32 {
+    match BodyFault::of(rejection) {
+        Some(BodyFault::Time) => return -31_008,
+        Some(BodyFault::Size) => return -31_013,
+        None => {}
+    }
     match kind {
         RejectionType::InvalidRequest => -31_000,
         RejectionType::Authentication => -31_001,
@@ -235,15 +270,18 @@ fn json_rpc_code(kind: RejectionType) -> i32 {
 
 /// A gRPC answer that is nothing but trailers, sent as headers.
 fn grpc(rejection: &Rejection, head: &Parts) -> Response<Bytes> {
+    const DEADLINE_EXCEEDED: &str = "4";
     const UNAUTHENTICATED: &str = "16";
     const PERMISSION_DENIED: &str = "7";
     const RESOURCE_EXHAUSTED: &str = "8";
     const UNAVAILABLE: &str = "14";
-    let code = match rejection.kind().rejection_type() {
-        RejectionType::Authentication | RejectionType::InvalidRequest => UNAUTHENTICATED,
-        RejectionType::Permission => PERMISSION_DENIED,
-        RejectionType::RateLimit => RESOURCE_EXHAUSTED,
-        RejectionType::Api => UNAVAILABLE,
+    let code = match (BodyFault::of(rejection), rejection.kind().rejection_type()) {
+        (Some(BodyFault::Size), _) => RESOURCE_EXHAUSTED,
+        (Some(BodyFault::Time), _) => DEADLINE_EXCEEDED,
+        (None, RejectionType::Authentication | RejectionType::InvalidRequest) => UNAUTHENTICATED,
+        (None, RejectionType::Permission) => PERMISSION_DENIED,
+        (None, RejectionType::RateLimit) => RESOURCE_EXHAUSTED,
+        (None, RejectionType::Api) => UNAVAILABLE,
     };
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
@@ -421,6 +459,14 @@ mod tests {
             (RateLimited, 429, 429, "rate_limit_exceeded", "8"),
             (TooManyFailures, 429, 429, "too_many_failures", "8"),
             (Unavailable, 503, 503, "unavailable", "14"),
+            (SignatureMissing, 401, 401, "missing_signature", "16"),
+            (SignatureAmbiguous, 400, 401, "ambiguous_signature", "16"),
+            (SignatureInvalid, 401, 401, "invalid_signature", "16"),
+            (TimestampStale, 401, 401, "stale_timestamp", "16"),
+            (Replayed, 401, 401, "replayed_request", "16"),
+            (BodyTooLarge, 413, 413, "body_too_large", "8"),
+            (BodyTimeout, 408, 408, "body_timeout", "4"),
+            (BodyIncomplete, 408, 408, "body_incomplete", "4"),
         ] {
             let responder = StandardResponder::new();
             let api = responder.respond(&rejected(kind), &head(Method::POST, &[]));

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
     Access, KeyRecord, Metadata, NetworkRules, OwnerId, PlanName, Quota, RateLimit, Revision,
-    ScopeSet, Servers,
+    ScopeSet, Servers, Signing,
 };
 
 /// A change of a key: what is named is set, everything else stays.
@@ -28,6 +28,7 @@ pub struct KeyUpdate {
     servers: Option<Servers>,
     scopes: Option<ScopeSet>,
     access: Option<Access>,
+    signing: Option<Signing>,
     networks: Option<NetworkRules>,
     plan: Option<Option<PlanName>>,
     limits: Option<Vec<RateLimit>>,
@@ -81,6 +82,12 @@ impl KeyUpdate {
     /// Sets whether it may change things or only look at them.
     pub fn access(mut self, access: Access) -> Self {
         self.access = Some(access);
+        self
+    }
+
+    /// Sets whether its requests must be signed.
+    pub fn signing(mut self, signing: Signing) -> Self {
+        self.signing = Some(signing);
         self
     }
 
@@ -157,6 +164,7 @@ impl KeyUpdate {
         set(&mut record.servers, &self.servers);
         set(&mut record.scopes, &self.scopes);
         set(&mut record.access, &self.access);
+        set(&mut record.signing, &self.signing);
         set(&mut record.networks, &self.networks);
         set(&mut record.plan, &self.plan);
         set(&mut record.limits, &self.limits);

@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{
     Access, Connection, InvalidText, KeyId, KeyRecord, KeyStatus, Metadata, Network, NetworkRules,
-    ParseScopeError, Quota, RateLimit, ScopeGrant, ScopeSet, Servers,
+    ParseScopeError, Quota, RateLimit, ScopeGrant, ScopeSet, Servers, Signing,
 };
 
 /// A key to be made.
@@ -27,6 +27,7 @@ pub struct NewKey {
     servers: Option<Vec<String>>,
     scopes: Vec<ScopeGrant>,
     access: Access,
+    signing: Signing,
     allow: Vec<Network>,
     deny: Vec<Network>,
     plan: Option<String>,
@@ -55,6 +56,7 @@ impl NewKey {
             servers: Some(Vec::new()),
             scopes: Vec::new(),
             access: Access::Full,
+            signing: Signing::ByLayer,
             allow: Vec::new(),
             deny: Vec::new(),
             plan: None,
@@ -117,6 +119,12 @@ impl NewKey {
     /// Lets it only look at things, whatever its scopes say.
     pub fn read_only(mut self) -> Self {
         self.access = Access::ReadOnly;
+        self
+    }
+
+    /// Requires its requests to be [signed](crate::signing), whatever the layer asks.
+    pub fn signed_only(mut self) -> Self {
+        self.signing = Signing::Required;
         self
     }
 
@@ -189,6 +197,7 @@ impl NewKey {
         }
         record.scopes = self.scopes.into_iter().collect::<ScopeSet>();
         record.access = self.access;
+        record.signing = self.signing;
         record.networks = NetworkRules::new(self.allow, self.deny);
         record.plan = parsed("plan", self.plan)?;
         record.limits = self.limits;

@@ -182,6 +182,12 @@ impl Bounds {
                 "must not be higher than that of the key you act by",
             ));
         }
+        if record.signing < own.signing {
+            return Err(forbidden(
+                "signing",
+                "must be required, as of the key you act by",
+            ));
+        }
         if !own.networks.covers(&record.networks) {
             return Err(forbidden("networks", within));
         }

@@ -72,6 +72,20 @@
 //! | `Retry-After` | on 429 and 503, in whole seconds, rounded up, at least 1; 1 s for a store or pool that does not answer | a caller that waits so long has waited long enough | a responder of your own |
 //! | body of a refused HTTP/1 request | read away, if announced and at most 64 KiB, for at most 250 ms | otherwise the connection closes and the client sees that instead of the 401 | not adjustable |
 //!
+//! # Signed requests
+//!
+//! Set on the [`SignedRequestLayer`](crate::SignedRequestLayer); without one, signatures are not looked at.
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`tolerance`](crate::SignedRequestLayer::tolerance) | 300 s either way, ends included, in whole seconds | clocks are off, and requests wait in queues | less, where all clocks are kept well: it bounds replays, and the guard's memory |
+//! | [`max_body`](crate::SignedRequestLayer::max_body) | 1 MiB | it is held in memory until it is verified | to what the largest honest request needs |
+//! | [`body_deadline`](crate::SignedRequestLayer::body_deadline) | 10 s for the whole body | 100 KiB a second for the largest | more, for slow callers with large bodies |
+//! | [`replay_guard`](crate::SignedRequestLayer::replay_guard) | none | it refuses honest requests that are alike within one second, and one process cannot speak for others | [`MemoryReplayGuard`](crate::signing::MemoryReplayGuard) for one process, a [`ReplayGuard`](crate::signing::ReplayGuard) of your own for several |
+//! | how long a signature is kept | twice the tolerance, the body's deadline and 10 s: 620 s | from the earliest moment it could have passed to the latest, and a margin | follows from the two settings |
+//! | patience with a guard | 2 s, then 503 | longer than that a client would rather retry | not adjustable |
+//! | [`MemoryReplayGuard`](crate::signing::MemoryReplayGuard) | room for 200,000 signatures, 100,000 of one key; beyond that 503 | 322 signed requests a second without end, 161 of one key; 25 to 55 MiB when full. A signature that is forgotten early can be used twice | [`with_capacity`](crate::signing::MemoryReplayGuard::with_capacity) |
+//!
 //! # SQLite
 //!
 //! | what | default | reason |

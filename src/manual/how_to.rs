@@ -5,6 +5,7 @@
 //! * [Several servers, one store](#several-servers-one-store)
 //! * [A scope on a single route](#a-scope-on-a-single-route)
 //! * [A policy of your own](#a-policy-of-your-own)
+//! * [Signed requests](#signed-requests)
 //! * [A store of your own](#a-store-of-your-own)
 //! * [A pepper, and a new one](#a-pepper-and-a-new-one)
 //! * [Moving to another key format](#moving-to-another-key-format)
@@ -188,6 +189,68 @@
 //!
 //! The caller sees 403 with `"code":"wrong_environment"`. [`Facts::head`](crate::policy::Facts::head) still
 //! holds the credential: do not log it.
+//!
+//! # Signed requests
+//!
+//! Read first [what a signature gives](super::threats#what-a-signature-gives), and what it does not: the
+//! key travels in the same request, so TLS is needed as before.
+//!
+//! The server puts a [`SignedRequestLayer`](crate::SignedRequestLayer) inside the key layer;
+//! [`with_signing`](crate::ApiKeyLayer::with_signing) puts it in its place:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use axum::{Router, routing::post};
+//! use mcp_api_keys::signing::MemoryReplayGuard;
+//! use mcp_api_keys::{ApiKeys, SignedRequestLayer, store::MemoryStore};
+//!
+//! let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let signing = SignedRequestLayer::required().replay_guard(MemoryReplayGuard::new());
+//! let layer = keys.layer().server("files").with_signing(signing);
+//! let app: Router = Router::new().route("/mcp", post(|| async { "pong" })).layer(layer);
+//! # let _ = app;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`optional`](crate::SignedRequestLayer::optional) lets unsigned requests pass too; a handler then sees
+//! by [`Signed`](crate::signing::Signed) in the extensions which kind it has. To put another layer between
+//! the two, stack them by hand:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use mcp_api_keys::{ApiKeys, SignedRequestLayer, store::MemoryStore};
+//! # let keys = ApiKeys::builder(MemoryStore::new()).build().await?;
+//! let stack = tower::ServiceBuilder::new()
+//!     .layer(keys.layer().server("files").signed_requests()) // hands the key on
+//!     .concurrency_limit(100)
+//!     .layer(SignedRequestLayer::optional()); // and this takes it out
+//! # let _ = stack;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Around an axum router, for keys in the path, it is
+//! `Router::new().fallback_service(layer.layer(router))`.
+//!
+//! A client in Rust uses [`Signer`](crate::signing::Signer); the example `signed_client` is one. In any
+//! other language it is a few lines. In Python, without any package:
+//!
+//! ```python
+//! timestamp = str(int(time.time()))
+//! message = f"{timestamp}.{body}".encode()
+//! headers = {
+//!     "Authorization": f"Bearer {api_key}",
+//!     "X-MCP-Timestamp": timestamp,
+//!     "X-MCP-Signature": hmac.new(api_key.encode(), message, hashlib.sha256).hexdigest(),
+//! }
+//! ```
+//!
+//! Three things go wrong in practice. The body that is signed must be the bytes that are sent: sign the
+//! text, not the object. A key from `echo` ends in a newline that is not part of it. And with a replay
+//! guard a retry has to be signed anew, in another second than the first try or with another body.
 //!
 //! # A store of your own
 //!

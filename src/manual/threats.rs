@@ -202,6 +202,47 @@
 //! [Rotation](crate::KeyManager::rotate) ends all of this: the new secret is made here, with 142.9 random
 //! bits and a tag.
 //!
+//! # What a signature gives
+//!
+//! A [signed request](crate::signing) carries a code over a timestamp and its body, keyed by the API key.
+//! Whoever lacks the key cannot make one. So against somebody who can send or change requests, but has
+//! never read one:
+//!
+//! * **the body arrives as it was signed**, byte for byte, or not at all;
+//! * **a request is no older than the tolerance**, 300 s by default, nor that far in the future.
+//!
+//! And it does not give:
+//!
+//! *Secrecy.* **The key travels in the same request**, in `Authorization`. Somebody who reads one request,
+//! on a network without TLS, at a proxy or in a log, has the key and from then on signs what they like.
+//! A signature is no substitute for TLS and takes nothing away from the care that logs need.
+//!
+//! *Anything beyond the body.* Method, path, query and headers are not covered. A good signature is good for
+//! the same body under any method and path, on every server that the key opens and that verifies
+//! signatures. An empty body has one signature for each second: a signed `GET` can be turned into a
+//! `DELETE` of something else. Where the target matters, put it into the body.
+//!
+//! *Uniqueness.* A request that was sent once can be sent again, unchanged, until its timestamp is too old.
+//! With a [replay guard](crate::SignedRequestLayer::replay_guard) each signature passes once.
+//! [`MemoryReplayGuard`](crate::signing::MemoryReplayGuard) knows what passed in this process since it
+//! began: another process takes the same signature once more, and so does this one after a restart. Only a
+//! guard that all processes share, by [`ReplayGuard`](crate::signing::ReplayGuard), holds for all of them.
+//! The other side of it: two requests of one key with the same body in the same second *are* one signature,
+//! and the second is refused.
+//!
+//! *Proof of who signed.* The server has what it takes to make the same signature.
+//!
+//! A request that claims to be signed, by one of the two headers, is verified or refused, even where
+//! signing is optional. Taking both headers away makes it an unsigned one: where that must not pass, signing
+//! has to be required, by the layer or by the [key](crate::key::Signing).
+//!
+//! Verifying takes the key as it was presented. The gate hands it to the signing layer inside, which takes
+//! it out of the request before anything behind it is called. The two headers are taken out as well: to
+//! whoever can read them together with the body they are as good as a hash of the key, which for a short
+//! [imported key](#imported-keys) is enough to find it. A signed body is held in memory until it is
+//! verified, at most 1 MiB for at most 10 s, and a caller needs a good key to get so far. Limits are charged
+//! before: a request with a bad signature has used up its share.
+//!
 //! # When something fails
 //!
 //! Nothing fails open.
@@ -213,6 +254,8 @@
 //! | the queue of slow hashes is full, or 2 seconds pass in it | 503 |
 //! | a stored hash cannot be read, or asks for more than 64 MiB, 10 passes, 4 lanes or bcrypt's cost 14 | that key gets 503, and a warning is logged |
 //! | a verification panics | 503; the next attempt starts afresh |
+//! | the replay guard fails, is full, or takes longer than 2 seconds | signed requests get 503 with `Retry-After` |
+//! | a signing layer is not told the presented key | every request behind it gets 503, and an error is logged once |
 //! | the peer's address is missing | keys with network rules are refused; failures are not counted |
 //! | a layer is forgotten | handlers that ask for the [`KeyContext`](crate::KeyContext) answer with an error |
 //!
@@ -222,8 +265,11 @@
 //!
 //! What the crate holds of a presented key is wiped when it is done with: the copy that is being
 //! verified, an [`ApiKey`](crate::ApiKey), a [`Pepper`](crate::Pepper), and the memory of a slow hash of
-//! the default size or less. The cache holds no key, only a 128-bit fingerprint under a random key of this
+//! the default size or less, the copies for [signatures](crate::signing). The cache holds no key, only a 128-bit fingerprint under a random key of this
 //! process.
+//!
+//! The inner state of an HMAC is not wiped. What was left of one could make signatures, and does not tell
+//! the key.
 //!
 //! What is *not* the crate's is not wiped: the buffers of hyper and of TLS, a header or URI that was
 //! removed from a request, what your allocator has moved. A core dump of a server that has just handled a

@@ -7,6 +7,7 @@ mod lifetime;
 mod network;
 mod scope;
 mod server;
+mod signing;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ pub(crate) use self::lifetime::check_lifetime;
 pub(crate) use self::network::check_network;
 pub use self::scope::ScopeRule;
 pub(crate) use self::server::ServerRule;
+pub(crate) use self::signing::check_signing;
 use crate::clock::Moment;
 use crate::key::KeyInfo;
 use crate::rejection::Rejection;

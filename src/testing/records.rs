@@ -4,7 +4,7 @@ use crate::audit::{Act, AuditAction};
 use crate::clock::Timestamp;
 use crate::key::{
     Connection, Credential, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, LimitUnit,
-    NetworkRules, Quota, RateLimit, ScopeSet, Servers, Tag, Verifier,
+    NetworkRules, Quota, RateLimit, ScopeSet, Servers, Signing, Tag, Verifier,
 };
 
 /// A time to start from: 2026-07-28T10:00:00Z.
@@ -58,6 +58,7 @@ pub fn full_record(number: u64) -> KeyRecord {
         RateLimit::per_minute(60).burst(10),
         RateLimit::new(1, LimitUnit::Day).named("daily"),
     ];
+    record.signing = Signing::Required;
     record.plan = Some("standard".parse().expect("a valid name"));
     record.quotas = vec![Quota::per_month(1_000_000).named("monthly")];
     record.connection = Some(connection("https://client.example/ö"));
