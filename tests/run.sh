@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: the crate's own, then the real client SDKs against the quickstart example.
+# Runs every test: the crate's own, then the real client SDKs against the quickstart example and
+# against the gateway.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -31,7 +32,7 @@ start_private_services() {
     :
 }
 
-rust=failed clients='not run' status=0
+rust=failed clients='not run' gateway='not run' outcome='' status=0
 
 start_private_services
 
@@ -44,22 +45,36 @@ fi
 rust+=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
     END { printf " (%d passed, %d failed, %d ignored)", passed, failed, ignored }' "$work/rust")
 
+# run_clients SCRIPT BINARY OUTPUT: sets outcome.
+run_clients() {
+    outcome=passed
+    if ! "$1" "$2" | tee "$3"; then
+        outcome=failed status=1
+    fi
+    if [[ $(tail -n 1 "$3") =~ ^[0-9]+\ passed,\ [0-9]+\ failed$ ]]; then
+        outcome+=" (${BASH_REMATCH[0]})"
+    fi
+}
+
+# cargo test has built both programs already, with the same features and profile.
 echo '=== real clients'
-# cargo test has built the example already, with the same features and profile.
 if cargo build --example quickstart --features full; then
-    if tests/clients/run.sh "$target/debug/examples/quickstart" | tee "$work/clients"; then
-        clients=passed
-    else
-        clients=failed status=1
-    fi
-    if [[ $(tail -n 1 "$work/clients") =~ ^[0-9]+\ passed,\ [0-9]+\ failed$ ]]; then
-        clients+=" (${BASH_REMATCH[0]})"
-    fi
+    run_clients tests/clients/run.sh "$target/debug/examples/quickstart" "$work/clients"
+    clients=$outcome
 else
     clients='not run: the quickstart example does not build' status=1
+fi
+
+echo '=== real clients through the gateway'
+if cargo build --bin mcp-keys --features full; then
+    run_clients tests/clients/gateway.sh "$target/debug/mcp-keys" "$work/gateway"
+    gateway=$outcome
+else
+    gateway='not run: mcp-keys does not build' status=1
 fi
 
 echo '=== summary'
 echo "cargo test:   $rust"
 echo "real clients: $clients"
+echo "  by gateway: $gateway"
 exit "$status"
