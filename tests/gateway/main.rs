@@ -19,6 +19,7 @@
 mod support;
 
 mod access;
+mod formats;
 mod life;
 mod mcp;
 mod passing;

@@ -86,6 +86,19 @@ impl Gateway {
         issue(&self.keys, NewKey::named(server).server(server)).await
     }
 
+    /// Has the program issue a key for every server, with further options.
+    pub(crate) async fn created(&self, options: &[&str]) -> String {
+        let store = store_url(self.folder.path());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-keys"));
+        command.args(["--store", &store, "--json", "create", "--all-servers"]);
+        command.args(["--name", "created", "--owner", "ada"]);
+        let output = command.args(options).stdin(Stdio::null()).output();
+        let output = soon(output).await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let key: Value = serde_json::from_slice(&output.stdout).unwrap();
+        key["key"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn errors(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("stderr")).unwrap()
     }

@@ -17,6 +17,7 @@ mod answers;
 mod body;
 mod config;
 mod connect;
+mod formats;
 mod headers;
 mod listen;
 mod proxy;
@@ -60,6 +61,11 @@ pub(crate) struct ServeArgs {
     /// Scope that a key needs (repeatable: all of them)
     #[arg(long, value_name = "SCOPE")]
     require_scope: Vec<String>,
+
+    /// Accept keys of another format as well, as `create --format FORMAT --prefix PREFIX` writes
+    /// them: default, plain or segmented (repeatable)
+    #[arg(long, value_name = "FORMAT=PREFIX")]
+    accept_format: Vec<String>,
 
     /// Accept keys in the path as well: /mcp/KEY or /NAME/mcp/KEY
     #[arg(long)]
@@ -112,13 +118,14 @@ pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(
     log_to_stderr();
     let config = Config::load(args)?;
     let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
-    let keys = setup::builder(store)
+    let mut builder = setup::builder(store)
         .map_err(Error::of_keys)?
         .client_ip(config.client_ip.clone())
-        .poll_interval(FOLLOW_EVERY)
-        .build()
-        .await
-        .map_err(Error::of_keys)?;
+        .poll_interval(FOLLOW_EVERY);
+    for accepted in &config.formats {
+        builder = builder.accept_format(accepted.format.clone());
+    }
+    let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
     listen::run(config.listen, acceptor, Arc::new(gateway)).await
 }

@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::answers::{self, Body, Shape};
 use super::body::Outgoing;
 use super::connect::Client;
+use super::formats::Accepted;
 use super::headers::{self, Trust, Via};
 use super::upstream::{Upstream, holds_key};
 
@@ -40,8 +41,8 @@ pub(super) struct Server {
     pub(super) upstream: Upstream,
     pub(super) client: Client,
     pub(super) trust: Arc<Trust>,
-    /// How keys begin: none may be left in the path that is asked for.
-    pub(super) key_prefix: String,
+    /// How keys are written: none may be left in the path that is asked for.
+    pub(super) formats: Arc<[Accepted]>,
 }
 
 impl Service<Request<Incoming>> for Inside {
@@ -119,7 +120,7 @@ impl Server {
     fn url(&self, head: &Parts) -> Option<http::Uri> {
         let tail = head.uri.path().strip_prefix(&self.prefix)?;
         let is_below = tail.is_empty() || tail.starts_with('/');
-        if !is_below || holds_key(tail, &self.key_prefix) {
+        if !is_below || holds_key(tail, &self.formats) {
             return None;
         }
         self.upstream.url(tail, head.uri.query())

@@ -17,7 +17,7 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use mcp_api_keys::layer::{ApiKeyService, ResponseBody};
 use mcp_api_keys::policy::ScopeRule;
-use mcp_api_keys::{ApiKeyLayer, ApiKeys, KeyFormat};
+use mcp_api_keys::{ApiKeyLayer, ApiKeys};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -25,6 +25,7 @@ use super::Error;
 use super::answers::{self, Body, Shape};
 use super::config::{Config, Route};
 use super::connect;
+use super::formats::Accepted;
 use super::proxy::{Inside, Server};
 use super::upstream::MCP;
 
@@ -50,6 +51,7 @@ impl Gateway {
     pub(super) fn new(config: &Config, keys: &ApiKeys) -> Result<Self, Error> {
         let client = connect::client()?;
         let trust = Arc::new(config.trust.clone());
+        let formats: Arc<[Accepted]> = config.formats.clone().into();
         let doors = config.routes.iter().map(|route| {
             let prefix = prefix(route);
             let layer = layer(config, route, &prefix, keys)?;
@@ -58,7 +60,7 @@ impl Gateway {
                 upstream: route.upstream.clone(),
                 client: client.clone(),
                 trust: Arc::clone(&trust),
-                key_prefix: KeyFormat::default().prefix().to_owned(),
+                formats: Arc::clone(&formats),
             };
             let service = layer.layer(Inside::Server(Arc::new(server)));
             Ok(Door { prefix, service })

@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
+use super::formats::{Accepted, begins_as_key};
+
 /// What a request for the server's root is called inside the gateway.
 pub(super) const MCP: &str = "/mcp";
 
@@ -90,8 +92,8 @@ fn leads_elsewhere(tail: &str) -> bool {
 }
 
 /// Whether a segment of `path` begins as keys do.
-pub(super) fn holds_key(path: &str, prefix: &str) -> bool {
-    segments(&percent_decode(path)).any(|segment| segment.starts_with(prefix.as_bytes()))
+pub(super) fn holds_key(path: &str, formats: &[Accepted]) -> bool {
+    segments(&percent_decode(path)).any(|segment| begins_as_key(segment, formats))
 }
 
 fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -185,9 +187,21 @@ mod tests {
 
     #[test]
     fn what_begins_as_a_key_is_seen_in_any_segment_and_encoding() {
-        for path in ["/mcp_sk_x", "/a/mcp_sk_x/b", "/%6dcp_sk_x", "/a%2fmcp_sk_"] {
-            assert!(holds_key(path, "mcp_sk_"), "{path}");
+        let formats = [
+            Accepted::default(),
+            Accepted::parse("segmented=ok1").unwrap(),
+        ];
+        for path in [
+            "/mcp_sk_x",
+            "/a/mcp_sk_x/b",
+            "/%6dcp_sk_x",
+            "/a%2fmcp_sk_",
+            "/x/ok1%2dada",
+        ] {
+            assert!(holds_key(path, &formats), "{path}");
         }
-        assert!(!holds_key("/messages/xmcp_sk_", "mcp_sk_"));
+        for path in ["/messages/xmcp_sk_", "/ok1", "/ok10-x"] {
+            assert!(!holds_key(path, &formats), "{path}");
+        }
     }
 }
