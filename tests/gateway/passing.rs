@@ -188,6 +188,45 @@ async fn bodies_arrive_as_they_were_sent_with_length_and_without() {
     }
 }
 
+#[tokio::test]
+async fn a_redirect_by_the_server_leads_back_through_the_gateway() {
+    let app = Router::new().fallback(|request: AxumRequest| async move {
+        let own = request.headers()["host"].to_str().unwrap();
+        let location = match request.uri().path() {
+            // As servers do that want a slash at the end.
+            "/api" => format!("https://{own}/api/?a=b"),
+            "/api/away" => "https://elsewhere.test/api/".to_owned(),
+            "/api/out" => format!("http://{own}/login"),
+            path => return Response::new(Body::from(path.to_owned())),
+        };
+        let answer = Response::builder().status(307).header("location", location);
+        let answer = answer.header("content-location", "/api/here");
+        answer.body(Body::empty()).unwrap()
+    });
+    let upstream = serve(app).await;
+    let own = upstream.address;
+    let route = format!("files={}", upstream.url("/api"));
+    let gateway = Gateway::start(&["--route", &route]).await;
+    let (client, key) = (Client::http1(), gateway.key().await);
+    for (path, location) in [
+        ("/files/mcp", "/files/mcp/?a=b"),
+        ("/files/mcp/away", "https://elsewhere.test/api/"),
+        ("/files/mcp/out", &format!("http://{own}/login")),
+    ] {
+        let answer = client.get(&gateway.url(path), &[("x-api-key", &key)]).await;
+        assert_eq!(answer.status, 307);
+        assert_eq!(answer.header("location"), location);
+        assert_eq!(answer.header("content-location"), "/files/mcp/here");
+    }
+    let answer = client
+        .get(&gateway.url("/files/mcp/?a=b"), &[("x-api-key", &key)])
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.text.as_str()),
+        (200, "/api/")
+    );
+}
+
 /// A body that ends with trailers. Its length is not known, or HTTP/1.1 would have no place for them.
 fn with_trailers(
     trailers: HeaderMap,

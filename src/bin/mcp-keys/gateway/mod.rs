@@ -6,7 +6,9 @@
 //! 2. Both directions are passed on as they come. Nothing is buffered, and no stream is ended by a
 //!    clock; a caller that hangs up ends the request at the server as well.
 //! 3. The server's answer is passed on unchanged, but for the headers that belong to one
-//!    connection. If it fails before its answer begins, the caller gets a 502.
+//!    connection, and for a `Location` or `Content-Location` that names the server, which is
+//!    rewritten to where callers find that place. If the server fails before its answer begins,
+//!    the caller gets a 502.
 //! 4. What cannot be understood at the start ends the start, with the setting's name.
 //! 5. No key, path or query is logged.
 //!
@@ -20,6 +22,7 @@ mod connect;
 mod formats;
 mod headers;
 mod listen;
+mod location;
 mod proxy;
 mod route;
 mod tls;

@@ -20,6 +20,7 @@ use super::body::Outgoing;
 use super::connect::Client;
 use super::formats::Accepted;
 use super::headers::{self, Trust, Via};
+use super::location::Asked;
 use super::upstream::{Upstream, holds_key};
 
 /// Answers requests that were admitted.
@@ -92,6 +93,7 @@ impl Server {
             return answers::lost(shape);
         };
         headers::prepare(&mut head, &key, via, &self.trust, body.size_hint().exact());
+        let path = url.path().to_owned();
         let mut request = Request::new(Outgoing(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = url;
@@ -105,7 +107,7 @@ impl Server {
             Ok(response) => {
                 let status = response.status().as_u16();
                 tracing::debug!(server = self.prefix, key = %key.key_id(), status, "passed on");
-                answer(response)
+                self.answer(response, &path)
             }
             Err(error) => {
                 let reason = innermost(&error);
@@ -125,16 +127,23 @@ impl Server {
         }
         self.upstream.url(tail, head.uri.query())
     }
-}
 
-/// The server's answer as it is, but for what belongs to its connection.
-fn answer(response: Response<Incoming>) -> Response<Body> {
-    let (mut head, body) = response.into_parts();
-    headers::clean_answer(&mut head.headers);
-    head.extensions.clear();
-    // The version is that of the caller's connection, which is spoken there anyway.
-    head.version = Version::HTTP_11;
-    Response::from_parts(head, body.boxed_unsync())
+    /// The server's answer as it is, but for what belongs to its connection and what only the
+    /// server would find. `path` is what it was asked for.
+    fn answer(&self, response: Response<Incoming>, path: &str) -> Response<Body> {
+        let (mut head, body) = response.into_parts();
+        headers::clean_answer(&mut head.headers);
+        let asked = Asked {
+            upstream: &self.upstream,
+            prefix: &self.prefix,
+            path,
+        };
+        asked.rewrite(&mut head.headers);
+        head.extensions.clear();
+        // The version is that of the caller's connection, which is spoken there anyway.
+        head.version = Version::HTTP_11;
+        Response::from_parts(head, body.boxed_unsync())
+    }
 }
 
 /// The reason at the bottom, such as "connection refused". No error of the client names a path.

@@ -80,6 +80,35 @@ impl Upstream {
             .build()
             .ok()
     }
+
+    /// Where `path` of the server is below its root: what [`url`](Self::url) makes `path` of.
+    /// Nothing, if it is elsewhere.
+    pub(super) fn tail<'p>(&self, path: &'p str) -> Option<&'p str> {
+        if path == self.base {
+            return Some("");
+        }
+        let tail = path.strip_prefix(self.base.trim_end_matches('/'))?;
+        (tail.starts_with('/') && !leads_elsewhere(tail)).then_some(tail)
+    }
+
+    /// Whether `authority` is the server's own, in a URL of this scheme, or else of the server's.
+    pub(super) fn is_at(&self, scheme: Option<&Scheme>, authority: &str) -> bool {
+        if self.authority == *authority {
+            return true;
+        }
+        let Ok(authority) = authority.parse::<Authority>() else {
+            return false;
+        };
+        let port = |authority: &Authority, scheme: &Scheme| match authority.port_u16() {
+            Some(port) => port,
+            None if *scheme == Scheme::HTTPS => 443,
+            None => 80,
+        };
+        let theirs = port(&authority, scheme.unwrap_or(&self.scheme));
+        !authority.as_str().contains('@')
+            && authority.host().eq_ignore_ascii_case(self.authority.host())
+            && theirs == port(&self.authority, &self.scheme)
+    }
 }
 
 /// Whether a server that resolves dots, decoded or not, would leave its own part.
@@ -142,6 +171,20 @@ mod tests {
         ] {
             let upstream = Upstream::parse(upstream).unwrap();
             assert_eq!(upstream.url(tail, query).unwrap().to_string(), url);
+        }
+    }
+
+    #[test]
+    fn a_path_below_the_root_is_told_from_one_that_is_not() {
+        for base in ["", "/", "/a", "/a/", "/a/b"] {
+            let upstream = Upstream::parse(&format!("http://h{base}")).unwrap();
+            for tail in ["", "/x", "/x/y", "/x/"] {
+                let url = upstream.url(tail, Some("q")).unwrap();
+                assert_eq!(upstream.tail(url.path()), Some(tail), "{url}");
+            }
+            for path in ["/other", "/mcpx", "/ax", ""] {
+                assert_eq!(upstream.tail(path), None, "{base} {path}");
+            }
         }
     }
 
