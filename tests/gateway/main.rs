@@ -26,4 +26,5 @@ mod passing;
 mod protocols;
 mod settings;
 mod streams;
+mod upstream_tls;
 mod world;

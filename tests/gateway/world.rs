@@ -162,15 +162,19 @@ pub(crate) async fn mirror() -> Server {
 
 /// One that says its name as well.
 pub(crate) async fn named_mirror(name: &'static str) -> Server {
-    let app = Router::new().fallback(move |request: Request| async move {
+    serve(mirroring(name)).await
+}
+
+/// What a mirror answers by.
+pub(crate) fn mirroring(name: &'static str) -> Router {
+    Router::new().fallback(move |request: Request| async move {
         let (head, body) = request.into_parts();
         let mut answer = seen(&head);
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         answer["name"] = json!(name);
         answer["body"] = json!(String::from_utf8_lossy(&body));
         axum::Json(answer)
-    });
-    serve(app).await
+    })
 }
 
 /// Waits until `holds` does.

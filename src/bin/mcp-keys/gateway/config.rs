@@ -31,6 +31,8 @@ pub(super) struct Config {
     pub(super) client_ip: ClientIp,
     pub(super) trust: Trust,
     pub(super) tls: Option<TlsFiles>,
+    /// Authorities that servers' certificates may come from.
+    pub(super) upstream_ca: Vec<Setting<PathBuf>>,
 }
 
 /// The way to one server.
@@ -66,6 +68,7 @@ struct File {
     client_ip_header: Option<String>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    upstream_ca: Option<Vec<PathBuf>>,
 }
 
 impl Config {
@@ -171,6 +174,7 @@ impl Merge {
             client_ip,
             trust,
             tls: tls(cert, key)?,
+            upstream_ca: self.pick_list("upstream_ca", args.upstream_ca, file.upstream_ca),
         })
     }
 
@@ -257,22 +261,17 @@ impl Merge {
         self.list("--trusted-proxy", "trusted_proxies", flags, file)
     }
 
-    fn pick_list(
-        &self,
-        name: &str,
-        flags: Vec<String>,
-        file: Option<Vec<String>>,
-    ) -> Vec<Setting<String>> {
+    fn pick_list<T>(&self, name: &str, flags: Vec<T>, file: Option<Vec<T>>) -> Vec<Setting<T>> {
         self.list(&flag(name), name, flags, file)
     }
 
-    fn list(
+    fn list<T>(
         &self,
         flag: &str,
         field: &str,
-        flags: Vec<String>,
-        file: Option<Vec<String>>,
-    ) -> Vec<Setting<String>> {
+        flags: Vec<T>,
+        file: Option<Vec<T>>,
+    ) -> Vec<Setting<T>> {
         let (values, name) = if flags.is_empty() {
             (file.unwrap_or_default(), self.field(field))
         } else {
@@ -408,6 +407,7 @@ mod tests {
             client_ip_header = "X-Real-IP"
             tls_cert = "c.pem"
             tls_key = "k.pem"
+            upstream_ca = ["a.pem", "b.pem"]
             [routes]
             files = "http://h:1"
             mail = "https://h:2/x"
@@ -420,6 +420,7 @@ mod tests {
         assert_eq!(config.trust.proxies.len(), 1);
         assert_eq!(config.trust.header.unwrap(), "x-real-ip");
         assert!(config.tls.is_some());
+        assert_eq!(config.upstream_ca.len(), 2);
         let names = config.routes.iter().map(|route| &route.server);
         let names: Vec<_> = names.map(|name| name.as_ref().unwrap().as_str()).collect();
         assert_eq!(names, ["files", "mail"]);

@@ -90,6 +90,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
 
+    /// Authority that certificates of https servers may come from, beside those that the web
+    /// trusts: a PEM file (repeatable)
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Vec<PathBuf>,
+
     /// File with settings, in TOML
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -104,6 +109,7 @@ impl ServeArgs {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let config = Config::load(self.clone())?;
         config.tls.as_ref().map(tls::acceptor).transpose()?;
+        tls::towards_servers(&config.upstream_ca)?;
         Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! What stands behind the key layer: the way to a server, and the pages of the gateway itself.
 
 use std::convert::Infallible;
-use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use tower_service::Service;
 
 use super::answers::{self, Body, Shape};
 use super::body::Outgoing;
-use super::connect::Client;
+use super::connect::{Client, Reason};
 use super::formats::Accepted;
 use super::headers::{self, Trust, Via};
 use super::location::Asked;
@@ -110,8 +109,18 @@ impl Server {
                 self.answer(response, &path)
             }
             Err(error) => {
-                let reason = innermost(&error);
-                tracing::warn!(server = self.prefix, reason, "the server does not answer");
+                let Reason { text, distrusted } = Reason::of(&error);
+                let server = &self.prefix;
+                if distrusted {
+                    tracing::warn!(
+                        server,
+                        reason = text,
+                        "the server's certificate is not trusted; --upstream-ca names the \
+                         authority of one that is to be"
+                    );
+                } else {
+                    tracing::warn!(server, reason = text, "the server does not answer");
+                }
                 answers::unavailable(shape)
             }
         }
@@ -144,15 +153,4 @@ impl Server {
         head.version = Version::HTTP_11;
         Response::from_parts(head, body.boxed_unsync())
     }
-}
-
-/// The reason at the bottom, such as "connection refused". No error of the client names a path.
-fn innermost(error: &hyper_util::client::legacy::Error) -> String {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason = cause.to_string();
-        source = cause.source();
-    }
-    reason
 }

@@ -49,7 +49,7 @@ struct Door {
 
 impl Gateway {
     pub(super) fn new(config: &Config, keys: &ApiKeys) -> Result<Self, Error> {
-        let client = connect::client()?;
+        let client = connect::client(&config.upstream_ca)?;
         let trust = Arc::new(config.trust.clone());
         let formats: Arc<[Accepted]> = config.formats.clone().into();
         let doors = config.routes.iter().map(|route| {
