@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::tools::{call, message};
-use crate::support::{Client, Server, bearer, serve, soon};
+use crate::support::{Answer, Client, Server, bearer, serve, soon};
 use crate::world::{Gateway, header, mirror};
 
 /// A server that answers each connection's first request with these bytes.
@@ -182,7 +182,7 @@ async fn bodies_arrive_as_they_were_sent_with_length_and_without() {
             .header("x-api-key", &key)
             .body(StreamBody::new(tokio_stream::iter(frames)))
             .unwrap();
-        let answer = crate::support::Answer::of(client.open(chunked).await).await;
+        let answer = Answer::of(client.open(chunked).await).await;
         assert_eq!(answer.json()["body"], "some text");
         assert_eq!(header(&answer.json(), "content-length"), "");
     }
@@ -271,6 +271,18 @@ async fn trailers_pass_in_both_directions_without_identities() {
     }
 }
 
+/// Calls as gRPC clients do; the answer is nothing but trailers.
+async fn grpc(client: &Client, url: &str, key: &str, content_type: &str) -> Answer {
+    let call = Request::post(url)
+        .header("content-type", content_type)
+        .header("te", "trailers")
+        .header("x-api-key", key);
+    let answer = client.send(call.body("").unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
+    assert_eq!(answer.header("content-type"), content_type);
+    answer
+}
+
 #[tokio::test]
 async fn a_server_that_is_down_is_a_502_in_the_callers_shape_until_it_is_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -293,6 +305,21 @@ async fn a_server_that_is_down_is_a_502_in_the_callers_shape_until_it_is_back() 
     assert_eq!(mcp.json()["jsonrpc"], "2.0");
     let number = mcp.json()["error"]["code"].as_i64().unwrap();
     assert!(!(-32_768..=-32_000).contains(&number));
+
+    for content_type in ["application/grpc", "application/grpc-web+proto"] {
+        for client in [Client::http1(), Client::http2()] {
+            let down = grpc(&client, &gateway.url("/mcp"), &key, content_type).await;
+            assert_eq!(down.header("grpc-status"), "14", "UNAVAILABLE");
+            assert!(
+                down.header("grpc-message")
+                    .starts_with("upstream_unavailable: ")
+            );
+            for path in ["/nowhere", "/mcp/..%2Fx", "/me", "/healthz"] {
+                let none = grpc(&client, &gateway.url(path), &key, content_type).await;
+                assert_eq!(none.header("grpc-status"), "12", "UNIMPLEMENTED");
+            }
+        }
+    }
 
     let listener = TcpListener::bind(address).await.unwrap();
     let back = tokio::spawn(async {

@@ -63,23 +63,23 @@ impl Service<Request<Incoming>> for Inside {
 impl Inside {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let shape = Shape::of(&head);
+        let shape = Shape::of(&head.method, &head.headers);
         match self {
-            Self::Nothing => answers::not_found(shape),
+            Self::Nothing => answers::not_found(&shape),
             Self::Me if !matches!(head.method, Method::GET | Method::HEAD) => {
-                answers::read_only(shape)
+                answers::read_only(&shape)
             }
             Self::Me => match head.extensions.get::<KeyContext>() {
                 Some(key) => answers::identity(key),
-                None => answers::lost(shape),
+                None => answers::lost(&shape),
             },
-            Self::Server(server) => server.forward(head, body, shape).await,
+            Self::Server(server) => server.forward(head, body, &shape).await,
         }
     }
 }
 
 impl Server {
-    async fn forward(&self, mut head: Parts, body: Incoming, shape: Shape) -> Response<Body> {
+    async fn forward(&self, mut head: Parts, body: Incoming, shape: &Shape) -> Response<Body> {
         let Some(url) = self.url(&head) else {
             return answers::not_found(shape);
         };

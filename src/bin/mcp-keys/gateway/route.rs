@@ -126,7 +126,7 @@ fn layer(
 fn health(request: &Request<Incoming>) -> Response<Body> {
     match *request.method() {
         Method::GET | Method::HEAD => answers::healthy(),
-        _ => answers::read_only(Shape::Api),
+        _ => answers::read_only(&Shape::of(request.method(), request.headers())),
     }
 }
 
