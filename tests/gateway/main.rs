@@ -24,6 +24,7 @@ mod life;
 mod mcp;
 mod passing;
 mod protocols;
+mod query;
 mod settings;
 mod streams;
 mod upstream_tls;

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
 };
 use http::{Method, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -84,6 +84,23 @@ pub(super) fn not_found(shape: &Shape) -> Response<Body> {
     failure.answer(shape)
 }
 
+/// There is a key in the query.
+pub(super) fn key_in_query(shape: &Shape) -> Response<Body> {
+    let failure = Failure {
+        status: StatusCode::BAD_REQUEST,
+        code: "key_in_query",
+        kind: "invalid_request_error",
+        message: "An API key must not stand in the query, where it is logged on the way: replace \
+                  this key, and send it as Authorization: Bearer or X-API-Key",
+        number: -31_000,
+        grpc: INVALID_ARGUMENT,
+    };
+    let mut response = failure.answer(shape);
+    let headers = response.headers_mut();
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
 /// The path is there to be read.
 pub(super) fn read_only(shape: &Shape) -> Response<Body> {
     let failure = Failure {
@@ -137,6 +154,7 @@ struct Failure {
     grpc: &'static str,
 }
 
+const INVALID_ARGUMENT: &str = "3";
 const UNIMPLEMENTED: &str = "12";
 const INTERNAL: &str = "13";
 const UNAVAILABLE: &str = "14";

@@ -16,6 +16,8 @@ use super::upstream::MCP;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Accepted {
     pub(super) format: KeyFormat,
+    /// Whether the secret stands behind further segments.
+    pub(super) segmented: bool,
 }
 
 impl Accepted {
@@ -37,7 +39,10 @@ impl Accepted {
             }
         };
         match format {
-            Ok(format) => Ok(Self { format }),
+            Ok(format) => Ok(Self {
+                format,
+                segmented: word == "segmented",
+            }),
             Err(error) => Err(format!("cannot be: {error}")),
         }
     }

@@ -10,7 +10,7 @@
 //!    rewritten to where callers find that place. If the server fails before its answer begins,
 //!    the caller gets a 502.
 //! 4. What cannot be understood at the start ends the start, with the setting's name.
-//! 5. No key, path or query is logged.
+//! 5. No key, path or query is logged. A request with a key in its query is refused.
 //!
 //! The way of a request: [`listen`] accepts the connection, [`route`] picks the server, the crate's
 //! layer asks for the key, [`proxy`] passes the request on.
@@ -24,6 +24,7 @@ mod headers;
 mod listen;
 mod location;
 mod proxy;
+mod query;
 mod route;
 mod tls;
 mod upstream;

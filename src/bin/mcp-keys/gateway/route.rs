@@ -1,4 +1,4 @@
-//! Which server a request is for. The path alone decides, before the key is looked at, since each
+//! Which server a request is for, if it has no key in its query. The path alone decides, before the key is looked at, since each
 //! server has a name of its own that keys are granted for.
 //!
 //! | path | asks for |
@@ -27,6 +27,7 @@ use super::config::{Config, Route};
 use super::connect;
 use super::formats::Accepted;
 use super::proxy::{Inside, Server};
+use super::query;
 use super::upstream::MCP;
 
 /// What a caller gets.
@@ -38,6 +39,8 @@ pub(super) struct Gateway {
     servers: Vec<Door>,
     me: ApiKeyService<Inside>,
     nothing: ApiKeyService<Inside>,
+    /// How keys are written: none may stand in a query.
+    formats: Arc<[Accepted]>,
 }
 
 /// The way to one server, through the layer that knows its name.
@@ -70,10 +73,16 @@ impl Gateway {
             servers: doors.collect::<Result<_, Error>>()?,
             me: anybody.layer(Inside::Me),
             nothing: anybody.layer(Inside::Nothing),
+            formats,
         })
     }
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let query = request.uri().query().unwrap_or_default();
+        if query::holds_key(query, &self.formats) {
+            let shape = Shape::of(request.method(), request.headers());
+            return answers::key_in_query(&shape).map(Either::Left);
+        }
         let path = request.uri().path();
         if path == "/healthz" {
             return health(&request).map(Either::Left);

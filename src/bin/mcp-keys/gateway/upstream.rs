@@ -113,7 +113,7 @@ impl Upstream {
 
 /// Whether a server that resolves dots, decoded or not, would leave its own part.
 fn leads_elsewhere(tail: &str) -> bool {
-    segments(&percent_decode(tail)).any(|segment| {
+    segments(&percent_decode(tail.as_bytes())).any(|segment| {
         // Some servers cut parameters off before they resolve the dots.
         let name = segment.split(|&byte| byte == b';').next();
         matches!(name, Some(b"." | b".."))
@@ -122,19 +122,19 @@ fn leads_elsewhere(tail: &str) -> bool {
 
 /// Whether a segment of `path` begins as keys do.
 pub(super) fn holds_key(path: &str, formats: &[Accepted]) -> bool {
-    segments(&percent_decode(path)).any(|segment| begins_as_key(segment, formats))
+    segments(&percent_decode(path.as_bytes())).any(|segment| begins_as_key(segment, formats))
 }
 
 fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| matches!(byte, b'/' | b'\\'))
 }
 
-fn percent_decode(text: &str) -> Cow<'_, [u8]> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text.as_bytes());
+pub(super) fn percent_decode(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
     }
     let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = match after {
             [high, low, after @ ..] if byte == b'%' => hex(*high)
