@@ -198,6 +198,8 @@ async fn the_server_is_told_who_calls_and_nobody_else_can_tell_it() {
         ("X-MCP-Key-Owner", "spoofed"),
         ("x_mcp_key_owner", "spoofed"),
         ("x-mcp-key-admin", "spoofed"),
+        ("x-mcp-key-access", "spoofed"),
+        ("X_MCP_Key_Access", "spoofed"),
         ("connection", "x-mcp-key-id, x-mcp-key-name"),
     ];
     let answer = Client::http1().get(&gateway.url("/mcp"), &headers).await;
@@ -210,7 +212,16 @@ async fn the_server_is_told_who_calls_and_nobody_else_can_tell_it() {
     assert_eq!(header(&seen, "x-mcp-key-name"), "Zo%C3%AB 100%25");
     assert_eq!(header(&seen, "x-mcp-key-owner"), "team a");
     assert_eq!(header(&seen, "x-mcp-key-scopes"), "files:* mail:read");
+    assert_eq!(header(&seen, "x-mcp-key-access"), "full");
     assert!(!answer.text.contains("spoofed"), "{answer:?}");
+
+    let reader = NewKey::named("reader").all_servers().read_only();
+    let reader = issue(&gateway.keys, reader).await;
+    let headers = [("x-api-key", reader.as_str()), ("x-mcp-key-access", "full")];
+    for client in [Client::http1(), Client::http2()] {
+        let answer = client.get(&gateway.url("/mcp"), &headers).await;
+        assert_eq!(header(&answer.json(), "x-mcp-key-access"), "read-only");
+    }
 
     // A key without an owner has nobody's.
     let key = gateway.key().await;
@@ -240,7 +251,8 @@ async fn nothing_of_a_key_is_logged_however_much_is() {
         client.get(&query, &[("x-api-key", &key)]).await;
     }
     drop(upstream);
-    let answer = Client::http1().get(&query, &[("x-api-key", &key)]).await;
+    let url = gateway.url("/mcp?a=b");
+    let answer = Client::http1().get(&url, &[("x-api-key", &key)]).await;
     assert_eq!(answer.status, 502);
     let log = gateway.errors();
     assert!(log.contains("TRACE"), "there is a log to look at");

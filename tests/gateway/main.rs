@@ -19,10 +19,13 @@
 mod support;
 
 mod access;
+mod formats;
 mod life;
 mod mcp;
 mod passing;
 mod protocols;
+mod query;
 mod settings;
 mod streams;
+mod upstream_tls;
 mod world;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::support::tools::{call, message};
-use crate::support::{Client, Server, bearer, serve, soon};
+use crate::support::{Answer, Client, Server, bearer, serve, soon};
 use crate::world::{Gateway, header, mirror};
 
 /// A server that answers each connection's first request with these bytes.
@@ -182,10 +182,49 @@ async fn bodies_arrive_as_they_were_sent_with_length_and_without() {
             .header("x-api-key", &key)
             .body(StreamBody::new(tokio_stream::iter(frames)))
             .unwrap();
-        let answer = crate::support::Answer::of(client.open(chunked).await).await;
+        let answer = Answer::of(client.open(chunked).await).await;
         assert_eq!(answer.json()["body"], "some text");
         assert_eq!(header(&answer.json(), "content-length"), "");
     }
+}
+
+#[tokio::test]
+async fn a_redirect_by_the_server_leads_back_through_the_gateway() {
+    let app = Router::new().fallback(|request: AxumRequest| async move {
+        let own = request.headers()["host"].to_str().unwrap();
+        let location = match request.uri().path() {
+            // As servers do that want a slash at the end.
+            "/api" => format!("https://{own}/api/?a=b"),
+            "/api/away" => "https://elsewhere.test/api/".to_owned(),
+            "/api/out" => format!("http://{own}/login"),
+            path => return Response::new(Body::from(path.to_owned())),
+        };
+        let answer = Response::builder().status(307).header("location", location);
+        let answer = answer.header("content-location", "/api/here");
+        answer.body(Body::empty()).unwrap()
+    });
+    let upstream = serve(app).await;
+    let own = upstream.address;
+    let route = format!("files={}", upstream.url("/api"));
+    let gateway = Gateway::start(&["--route", &route]).await;
+    let (client, key) = (Client::http1(), gateway.key().await);
+    for (path, location) in [
+        ("/files/mcp", "/files/mcp/?a=b"),
+        ("/files/mcp/away", "https://elsewhere.test/api/"),
+        ("/files/mcp/out", &format!("http://{own}/login")),
+    ] {
+        let answer = client.get(&gateway.url(path), &[("x-api-key", &key)]).await;
+        assert_eq!(answer.status, 307);
+        assert_eq!(answer.header("location"), location);
+        assert_eq!(answer.header("content-location"), "/files/mcp/here");
+    }
+    let answer = client
+        .get(&gateway.url("/files/mcp/?a=b"), &[("x-api-key", &key)])
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.text.as_str()),
+        (200, "/api/")
+    );
 }
 
 /// A body that ends with trailers. Its length is not known, or HTTP/1.1 would have no place for them.
@@ -232,6 +271,18 @@ async fn trailers_pass_in_both_directions_without_identities() {
     }
 }
 
+/// Calls as gRPC clients do; the answer is nothing but trailers.
+async fn grpc(client: &Client, url: &str, key: &str, content_type: &str) -> Answer {
+    let call = Request::post(url)
+        .header("content-type", content_type)
+        .header("te", "trailers")
+        .header("x-api-key", key);
+    let answer = client.send(call.body("").unwrap()).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (200, ""));
+    assert_eq!(answer.header("content-type"), content_type);
+    answer
+}
+
 #[tokio::test]
 async fn a_server_that_is_down_is_a_502_in_the_callers_shape_until_it_is_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -254,6 +305,21 @@ async fn a_server_that_is_down_is_a_502_in_the_callers_shape_until_it_is_back() 
     assert_eq!(mcp.json()["jsonrpc"], "2.0");
     let number = mcp.json()["error"]["code"].as_i64().unwrap();
     assert!(!(-32_768..=-32_000).contains(&number));
+
+    for content_type in ["application/grpc", "application/grpc-web+proto"] {
+        for client in [Client::http1(), Client::http2()] {
+            let down = grpc(&client, &gateway.url("/mcp"), &key, content_type).await;
+            assert_eq!(down.header("grpc-status"), "14", "UNAVAILABLE");
+            assert!(
+                down.header("grpc-message")
+                    .starts_with("upstream_unavailable: ")
+            );
+            for path in ["/nowhere", "/mcp/..%2Fx", "/me", "/healthz"] {
+                let none = grpc(&client, &gateway.url(path), &key, content_type).await;
+                assert_eq!(none.header("grpc-status"), "12", "UNIMPLEMENTED");
+            }
+        }
+    }
 
     let listener = TcpListener::bind(address).await.unwrap();
     let back = tokio::spawn(async {

@@ -28,6 +28,12 @@ async fn a_wrong_flag_is_named_and_the_program_ends_with_2() {
         (with(&["--route", "a=http://h"]), "--route"),
         (with(&["--server", "a/b"]), "--server"),
         (with(&["--require-scope", "a:*"]), "--require-scope"),
+        (with(&["--accept-format", "mgw_"]), "--accept-format"),
+        (with(&["--accept-format", "plain=m"]), "--accept-format"),
+        (
+            with(&["--accept-format", "plain=mc", "--path-keys"]),
+            "--accept-format",
+        ),
         (with(&["--trusted-proxy", "10.0.0.1/8"]), "--trusted-proxy"),
         (
             with(&["--client-ip-header", "X-Real-IP"]),

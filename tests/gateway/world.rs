@@ -86,6 +86,19 @@ impl Gateway {
         issue(&self.keys, NewKey::named(server).server(server)).await
     }
 
+    /// Has the program issue a key for every server, with further options.
+    pub(crate) async fn created(&self, options: &[&str]) -> String {
+        let store = store_url(self.folder.path());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-keys"));
+        command.args(["--store", &store, "--json", "create", "--all-servers"]);
+        command.args(["--name", "created", "--owner", "ada"]);
+        let output = command.args(options).stdin(Stdio::null()).output();
+        let output = soon(output).await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let key: Value = serde_json::from_slice(&output.stdout).unwrap();
+        key["key"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn errors(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("stderr")).unwrap()
     }
@@ -149,15 +162,19 @@ pub(crate) async fn mirror() -> Server {
 
 /// One that says its name as well.
 pub(crate) async fn named_mirror(name: &'static str) -> Server {
-    let app = Router::new().fallback(move |request: Request| async move {
+    serve(mirroring(name)).await
+}
+
+/// What a mirror answers by.
+pub(crate) fn mirroring(name: &'static str) -> Router {
+    Router::new().fallback(move |request: Request| async move {
         let (head, body) = request.into_parts();
         let mut answer = seen(&head);
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         answer["name"] = json!(name);
         answer["body"] = json!(String::from_utf8_lossy(&body));
         axum::Json(answer)
-    });
-    serve(app).await
+    })
 }
 
 /// Waits until `holds` does.

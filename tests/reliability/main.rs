@@ -1,4 +1,4 @@
-//! The promises about revocation, outages, floods and cancellation, measured.
+//! The promises about revocation, outages, floods, cancellation and crashes, measured.
 //!
 //! Each test prints its figures (`--nocapture` shows them). The sizes are those of a quick run;
 //! `MCP_KEYS_LONG=1` runs the same code with the numbers of a release.
@@ -15,6 +15,7 @@
 
 mod answers;
 mod cancellation;
+mod crashes;
 mod faults;
 mod floods;
 mod limits;

@@ -14,6 +14,7 @@ use mcp_api_keys::client_ip::{ClientIp, ClientIpSource};
 use mcp_api_keys::key::{Network, Scope, ServerName};
 use serde::Deserialize;
 
+use super::formats::{self, Accepted};
 use super::headers::Trust;
 use super::tls::TlsFiles;
 use super::upstream::Upstream;
@@ -25,10 +26,13 @@ pub(super) struct Config {
     pub(super) listen: Setting<SocketAddr>,
     pub(super) routes: Vec<Route>,
     pub(super) scopes: Vec<Scope>,
+    pub(super) formats: Vec<Accepted>,
     pub(super) path_keys: bool,
     pub(super) client_ip: ClientIp,
     pub(super) trust: Trust,
     pub(super) tls: Option<TlsFiles>,
+    /// Authorities that servers' certificates may come from.
+    pub(super) upstream_ca: Vec<Setting<PathBuf>>,
 }
 
 /// The way to one server.
@@ -58,11 +62,13 @@ struct File {
     routes: BTreeMap<String, String>,
     server: Option<String>,
     require_scope: Option<Vec<String>>,
+    accept_format: Option<Vec<String>>,
     path_keys: Option<bool>,
     trusted_proxies: Option<Vec<String>>,
     client_ip_header: Option<String>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    upstream_ca: Option<Vec<PathBuf>>,
 }
 
 impl Config {
@@ -105,7 +111,7 @@ impl<T> Setting<T> {
 
 impl Setting<String> {
     /// Like [`parse`](Self::parse), for a reason that reads on from the value.
-    fn read<U, E: std::fmt::Display>(
+    pub(super) fn read<U, E: std::fmt::Display>(
         self,
         read: impl FnOnce(&str) -> Result<U, E>,
     ) -> Result<Setting<U>, Error> {
@@ -143,6 +149,9 @@ impl Merge {
             .into_iter()
             .map(|scope| scope.read(str::parse::<Scope>).map(|scope| scope.value))
             .collect::<Result<_, _>>()?;
+        let path_keys = args.path_keys || file.path_keys.unwrap_or_default();
+        let formats = self.pick_list("accept_format", args.accept_format, file.accept_format);
+        let formats = formats::read(formats, &routes, path_keys)?;
         let proxies = self
             .trusted_proxies(args.trusted_proxy, file.trusted_proxies)
             .into_iter()
@@ -160,10 +169,12 @@ impl Merge {
             listen,
             routes,
             scopes,
-            path_keys: args.path_keys || file.path_keys.unwrap_or_default(),
+            formats,
+            path_keys,
             client_ip,
             trust,
             tls: tls(cert, key)?,
+            upstream_ca: self.pick_list("upstream_ca", args.upstream_ca, file.upstream_ca),
         })
     }
 
@@ -250,22 +261,17 @@ impl Merge {
         self.list("--trusted-proxy", "trusted_proxies", flags, file)
     }
 
-    fn pick_list(
-        &self,
-        name: &str,
-        flags: Vec<String>,
-        file: Option<Vec<String>>,
-    ) -> Vec<Setting<String>> {
+    fn pick_list<T>(&self, name: &str, flags: Vec<T>, file: Option<Vec<T>>) -> Vec<Setting<T>> {
         self.list(&flag(name), name, flags, file)
     }
 
-    fn list(
+    fn list<T>(
         &self,
         flag: &str,
         field: &str,
-        flags: Vec<String>,
-        file: Option<Vec<String>>,
-    ) -> Vec<Setting<String>> {
+        flags: Vec<T>,
+        file: Option<Vec<T>>,
+    ) -> Vec<Setting<T>> {
         let (values, name) = if flags.is_empty() {
             (file.unwrap_or_default(), self.field(field))
         } else {
@@ -395,11 +401,13 @@ mod tests {
         let file = r#"
             listen = "[::1]:80"
             require_scope = ["a:b", "c"]
+            accept_format = ["plain=mgw_", "segmented"]
             path_keys = true
             trusted_proxies = ["10.0.0.0/8"]
             client_ip_header = "X-Real-IP"
             tls_cert = "c.pem"
             tls_key = "k.pem"
+            upstream_ca = ["a.pem", "b.pem"]
             [routes]
             files = "http://h:1"
             mail = "https://h:2/x"
@@ -407,10 +415,12 @@ mod tests {
         let config = load(ServeArgs::default(), file).unwrap();
         assert_eq!(config.listen.value, "[::1]:80".parse().unwrap());
         assert_eq!(config.scopes.len(), 2);
+        assert_eq!(config.formats.len(), 3, "with the default one");
         assert!(config.path_keys);
         assert_eq!(config.trust.proxies.len(), 1);
         assert_eq!(config.trust.header.unwrap(), "x-real-ip");
         assert!(config.tls.is_some());
+        assert_eq!(config.upstream_ca.len(), 2);
         let names = config.routes.iter().map(|route| &route.server);
         let names: Vec<_> = names.map(|name| name.as_ref().unwrap().as_str()).collect();
         assert_eq!(names, ["files", "mail"]);
@@ -469,6 +479,16 @@ mod tests {
             ),
             (args.clone(), "server = \"a/b\"", "`server` in g.toml: "),
             (args.clone(), "require_scope = [\"a:*\"]", "`require_scope`"),
+            (
+                args.clone(),
+                "accept_format = [\"mgw_\"]",
+                "`accept_format` in g.toml: \"mgw_\" must be",
+            ),
+            (
+                args.clone(),
+                "path_keys = true\naccept_format = [\"plain=mc\"]",
+                "`accept_format` in g.toml: keys in the path",
+            ),
             (
                 args.clone(),
                 "trusted_proxies = [\"x\"]",

@@ -1,9 +1,10 @@
 //! The connections to the servers: pooled, HTTP/1.1, with or without TLS.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use tower_service::Service;
 
 use super::Error;
 use super::body::Outgoing;
+use super::config::Setting;
+use super::tls;
 
 /// How long the address lookup, the connection and the TLS handshake may take together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -28,15 +31,13 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Sends requests to servers.
 pub(super) type Client = legacy::Client<Deadline<HttpsConnector<HttpConnector>>, Outgoing>;
 
-pub(super) fn client() -> Result<Client, Error> {
+pub(super) fn client(authorities: &[Setting<PathBuf>]) -> Result<Client, Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(Duration::from_secs(60)));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(provider)
-        .map_err(|error| Error::failed("TLS cannot be set up", error))?
+        .with_tls_config(tls::towards_servers(authorities)?)
         .https_or_http()
         .enable_http1()
         .wrap_connector(tcp);
@@ -74,4 +75,41 @@ where
             })
         })
     }
+}
+
+/// Why a server could not be asked, or broke off.
+#[derive(Debug)]
+pub(super) struct Reason {
+    /// The reason at the bottom, such as "connection refused". No error of the client names a path.
+    pub(super) text: String,
+    /// Whether it is about the server's certificate.
+    pub(super) distrusted: bool,
+}
+
+impl Reason {
+    pub(super) fn of(error: &legacy::Error) -> Self {
+        let mut reason = Self {
+            text: error.to_string(),
+            distrusted: false,
+        };
+        let mut source = error.source();
+        while let Some(cause) = source {
+            reason.text = cause.to_string();
+            reason.distrusted |= is_distrust(cause);
+            source = cause.source();
+        }
+        reason
+    }
+}
+
+/// TLS puts its errors into those of connections, once or twice, as what they hold and not as their
+/// source.
+fn is_distrust(cause: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(outer) = cause.downcast_ref::<io::Error>() {
+        return outer.get_ref().is_some_and(|held| is_distrust(held));
+    }
+    matches!(
+        cause.downcast_ref(),
+        Some(rustls::Error::InvalidCertificate(_))
+    )
 }

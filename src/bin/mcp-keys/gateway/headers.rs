@@ -35,6 +35,7 @@ const HANDLE: HeaderName = HeaderName::from_static("x-mcp-key-handle");
 const NAME: HeaderName = HeaderName::from_static("x-mcp-key-name");
 const OWNER: HeaderName = HeaderName::from_static("x-mcp-key-owner");
 const SCOPES: HeaderName = HeaderName::from_static("x-mcp-key-scopes");
+const ACCESS: HeaderName = HeaderName::from_static("x-mcp-key-access");
 
 /// The connection that a request came on.
 #[derive(Clone, Copy, Debug)]
@@ -279,6 +280,7 @@ fn identify(headers: &mut HeaderMap, key: &KeyContext) {
             key.owner().map(|owner| percent_encode(owner.as_str())),
         ),
         (SCOPES, Some(scopes.join(" "))),
+        (ACCESS, Some(key.access().to_string())),
     ] {
         // Nothing of it can fail; if it did, the server would see one fact less, never a wrong one.
         if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {

@@ -107,11 +107,10 @@ fn ends() -> Result<mpsc::Receiver<()>, Error> {
     Ok(receive)
 }
 
-/// Says where, at once, and to whoever still listens: a closed pipe is no reason not to serve.
+/// Says where, at once, and to whoever still listens: a closed pipe is no reason not to serve. What
+/// there is to warn of comes first, so that nobody has stopped reading by then.
 fn announce(address: SocketAddr, tls: bool) {
     let scheme = if tls { "https" } else { "http" };
-    let mut out = io::stdout().lock();
-    let _ = writeln!(out, "listening {scheme}://{address}").and_then(|()| out.flush());
     if !tls && !address.ip().to_canonical().is_loopback() {
         let _ = writeln!(
             io::stderr(),
@@ -119,6 +118,8 @@ fn announce(address: SocketAddr, tls: bool) {
              no TLS (--tls-cert, --tls-key); put it behind something that speaks TLS"
         );
     }
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "listening {scheme}://{address}").and_then(|()| out.flush());
 }
 
 async fn reject(error: &io::Error) {

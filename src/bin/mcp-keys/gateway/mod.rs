@@ -6,9 +6,11 @@
 //! 2. Both directions are passed on as they come. Nothing is buffered, and no stream is ended by a
 //!    clock; a caller that hangs up ends the request at the server as well.
 //! 3. The server's answer is passed on unchanged, but for the headers that belong to one
-//!    connection. If it fails before its answer begins, the caller gets a 502.
+//!    connection, and for a `Location` or `Content-Location` that names the server, which is
+//!    rewritten to where callers find that place. If the server fails before its answer begins,
+//!    the caller gets a 502.
 //! 4. What cannot be understood at the start ends the start, with the setting's name.
-//! 5. No key, path or query is logged.
+//! 5. No key, path or query is logged. A request with a key in its query is refused.
 //!
 //! The way of a request: [`listen`] accepts the connection, [`route`] picks the server, the crate's
 //! layer asks for the key, [`proxy`] passes the request on.
@@ -17,9 +19,12 @@ mod answers;
 mod body;
 mod config;
 mod connect;
+mod formats;
 mod headers;
 mod listen;
+mod location;
 mod proxy;
+mod query;
 mod route;
 mod tls;
 mod upstream;
@@ -61,6 +66,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SCOPE")]
     require_scope: Vec<String>,
 
+    /// Accept keys of another format as well, as `create --format FORMAT --prefix PREFIX` writes
+    /// them: default, plain or segmented (repeatable)
+    #[arg(long, value_name = "FORMAT=PREFIX")]
+    accept_format: Vec<String>,
+
     /// Accept keys in the path as well: /mcp/KEY or /NAME/mcp/KEY
     #[arg(long)]
     path_keys: bool,
@@ -81,6 +91,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     tls_key: Option<PathBuf>,
 
+    /// Authority that certificates of https servers may come from, beside those that the web
+    /// trusts: a PEM file (repeatable)
+    #[arg(long, value_name = "FILE")]
+    upstream_ca: Vec<PathBuf>,
+
     /// File with settings, in TOML
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -95,6 +110,7 @@ impl ServeArgs {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let config = Config::load(self.clone())?;
         config.tls.as_ref().map(tls::acceptor).transpose()?;
+        tls::towards_servers(&config.upstream_ca)?;
         Ok(())
     }
 }
@@ -112,13 +128,14 @@ pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(
     log_to_stderr();
     let config = Config::load(args)?;
     let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
-    let keys = setup::builder(store)
+    let mut builder = setup::builder(store)
         .map_err(Error::of_keys)?
         .client_ip(config.client_ip.clone())
-        .poll_interval(FOLLOW_EVERY)
-        .build()
-        .await
-        .map_err(Error::of_keys)?;
+        .poll_interval(FOLLOW_EVERY);
+    for accepted in &config.formats {
+        builder = builder.accept_format(accepted.format.clone());
+    }
+    let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
     listen::run(config.listen, acceptor, Arc::new(gateway)).await
 }

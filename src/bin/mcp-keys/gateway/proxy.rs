@@ -1,7 +1,6 @@
 //! What stands behind the key layer: the way to a server, and the pages of the gateway itself.
 
 use std::convert::Infallible;
-use std::error::Error as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,8 +16,10 @@ use tower_service::Service;
 
 use super::answers::{self, Body, Shape};
 use super::body::Outgoing;
-use super::connect::Client;
+use super::connect::{Client, Reason};
+use super::formats::Accepted;
 use super::headers::{self, Trust, Via};
+use super::location::Asked;
 use super::upstream::{Upstream, holds_key};
 
 /// Answers requests that were admitted.
@@ -40,8 +41,8 @@ pub(super) struct Server {
     pub(super) upstream: Upstream,
     pub(super) client: Client,
     pub(super) trust: Arc<Trust>,
-    /// How keys begin: none may be left in the path that is asked for.
-    pub(super) key_prefix: String,
+    /// How keys are written: none may be left in the path that is asked for.
+    pub(super) formats: Arc<[Accepted]>,
 }
 
 impl Service<Request<Incoming>> for Inside {
@@ -62,23 +63,23 @@ impl Service<Request<Incoming>> for Inside {
 impl Inside {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let shape = Shape::of(&head);
+        let shape = Shape::of(&head.method, &head.headers);
         match self {
-            Self::Nothing => answers::not_found(shape),
+            Self::Nothing => answers::not_found(&shape),
             Self::Me if !matches!(head.method, Method::GET | Method::HEAD) => {
-                answers::read_only(shape)
+                answers::read_only(&shape)
             }
             Self::Me => match head.extensions.get::<KeyContext>() {
                 Some(key) => answers::identity(key),
-                None => answers::lost(shape),
+                None => answers::lost(&shape),
             },
-            Self::Server(server) => server.forward(head, body, shape).await,
+            Self::Server(server) => server.forward(head, body, &shape).await,
         }
     }
 }
 
 impl Server {
-    async fn forward(&self, mut head: Parts, body: Incoming, shape: Shape) -> Response<Body> {
+    async fn forward(&self, mut head: Parts, body: Incoming, shape: &Shape) -> Response<Body> {
         let Some(url) = self.url(&head) else {
             return answers::not_found(shape);
         };
@@ -91,6 +92,7 @@ impl Server {
             return answers::lost(shape);
         };
         headers::prepare(&mut head, &key, via, &self.trust, body.size_hint().exact());
+        let path = url.path().to_owned();
         let mut request = Request::new(Outgoing(body));
         *request.method_mut() = head.method;
         *request.uri_mut() = url;
@@ -104,11 +106,21 @@ impl Server {
             Ok(response) => {
                 let status = response.status().as_u16();
                 tracing::debug!(server = self.prefix, key = %key.key_id(), status, "passed on");
-                answer(response)
+                self.answer(response, &path)
             }
             Err(error) => {
-                let reason = innermost(&error);
-                tracing::warn!(server = self.prefix, reason, "the server does not answer");
+                let Reason { text, distrusted } = Reason::of(&error);
+                let server = &self.prefix;
+                if distrusted {
+                    tracing::warn!(
+                        server,
+                        reason = text,
+                        "the server's certificate is not trusted; --upstream-ca names the \
+                         authority of one that is to be"
+                    );
+                } else {
+                    tracing::warn!(server, reason = text, "the server does not answer");
+                }
                 answers::unavailable(shape)
             }
         }
@@ -119,30 +131,26 @@ impl Server {
     fn url(&self, head: &Parts) -> Option<http::Uri> {
         let tail = head.uri.path().strip_prefix(&self.prefix)?;
         let is_below = tail.is_empty() || tail.starts_with('/');
-        if !is_below || holds_key(tail, &self.key_prefix) {
+        if !is_below || holds_key(tail, &self.formats) {
             return None;
         }
         self.upstream.url(tail, head.uri.query())
     }
-}
 
-/// The server's answer as it is, but for what belongs to its connection.
-fn answer(response: Response<Incoming>) -> Response<Body> {
-    let (mut head, body) = response.into_parts();
-    headers::clean_answer(&mut head.headers);
-    head.extensions.clear();
-    // The version is that of the caller's connection, which is spoken there anyway.
-    head.version = Version::HTTP_11;
-    Response::from_parts(head, body.boxed_unsync())
-}
-
-/// The reason at the bottom, such as "connection refused". No error of the client names a path.
-fn innermost(error: &hyper_util::client::legacy::Error) -> String {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason = cause.to_string();
-        source = cause.source();
+    /// The server's answer as it is, but for what belongs to its connection and what only the
+    /// server would find. `path` is what it was asked for.
+    fn answer(&self, response: Response<Incoming>, path: &str) -> Response<Body> {
+        let (mut head, body) = response.into_parts();
+        headers::clean_answer(&mut head.headers);
+        let asked = Asked {
+            upstream: &self.upstream,
+            prefix: &self.prefix,
+            path,
+        };
+        asked.rewrite(&mut head.headers);
+        head.extensions.clear();
+        // The version is that of the caller's connection, which is spoken there anyway.
+        head.version = Version::HTTP_11;
+        Response::from_parts(head, body.boxed_unsync())
     }
-    reason
 }

@@ -1,4 +1,4 @@
-//! Which server a request is for. The path alone decides, before the key is looked at, since each
+//! Which server a request is for, if it has no key in its query. The path alone decides, before the key is looked at, since each
 //! server has a name of its own that keys are granted for.
 //!
 //! | path | asks for |
@@ -17,7 +17,7 @@ use http_body_util::Either;
 use hyper::body::Incoming;
 use mcp_api_keys::layer::{ApiKeyService, ResponseBody};
 use mcp_api_keys::policy::ScopeRule;
-use mcp_api_keys::{ApiKeyLayer, ApiKeys, KeyFormat};
+use mcp_api_keys::{ApiKeyLayer, ApiKeys};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -25,7 +25,9 @@ use super::Error;
 use super::answers::{self, Body, Shape};
 use super::config::{Config, Route};
 use super::connect;
+use super::formats::Accepted;
 use super::proxy::{Inside, Server};
+use super::query;
 use super::upstream::MCP;
 
 /// What a caller gets.
@@ -37,6 +39,8 @@ pub(super) struct Gateway {
     servers: Vec<Door>,
     me: ApiKeyService<Inside>,
     nothing: ApiKeyService<Inside>,
+    /// How keys are written: none may stand in a query.
+    formats: Arc<[Accepted]>,
 }
 
 /// The way to one server, through the layer that knows its name.
@@ -48,8 +52,9 @@ struct Door {
 
 impl Gateway {
     pub(super) fn new(config: &Config, keys: &ApiKeys) -> Result<Self, Error> {
-        let client = connect::client()?;
+        let client = connect::client(&config.upstream_ca)?;
         let trust = Arc::new(config.trust.clone());
+        let formats: Arc<[Accepted]> = config.formats.clone().into();
         let doors = config.routes.iter().map(|route| {
             let prefix = prefix(route);
             let layer = layer(config, route, &prefix, keys)?;
@@ -58,7 +63,7 @@ impl Gateway {
                 upstream: route.upstream.clone(),
                 client: client.clone(),
                 trust: Arc::clone(&trust),
-                key_prefix: KeyFormat::default().prefix().to_owned(),
+                formats: Arc::clone(&formats),
             };
             let service = layer.layer(Inside::Server(Arc::new(server)));
             Ok(Door { prefix, service })
@@ -68,10 +73,16 @@ impl Gateway {
             servers: doors.collect::<Result<_, Error>>()?,
             me: anybody.layer(Inside::Me),
             nothing: anybody.layer(Inside::Nothing),
+            formats,
         })
     }
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let query = request.uri().query().unwrap_or_default();
+        if query::holds_key(query, &self.formats) {
+            let shape = Shape::of(request.method(), request.headers());
+            return answers::key_in_query(&shape).map(Either::Left);
+        }
         let path = request.uri().path();
         if path == "/healthz" {
             return health(&request).map(Either::Left);
@@ -124,7 +135,7 @@ fn layer(
 fn health(request: &Request<Incoming>) -> Response<Body> {
     match *request.method() {
         Method::GET | Method::HEAD => answers::healthy(),
-        _ => answers::read_only(Shape::Api),
+        _ => answers::read_only(&Shape::of(request.method(), request.headers())),
     }
 }
 

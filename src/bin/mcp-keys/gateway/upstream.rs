@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
+use super::formats::{Accepted, begins_as_key};
+
 /// What a request for the server's root is called inside the gateway.
 pub(super) const MCP: &str = "/mcp";
 
@@ -78,11 +80,40 @@ impl Upstream {
             .build()
             .ok()
     }
+
+    /// Where `path` of the server is below its root: what [`url`](Self::url) makes `path` of.
+    /// Nothing, if it is elsewhere.
+    pub(super) fn tail<'p>(&self, path: &'p str) -> Option<&'p str> {
+        if path == self.base {
+            return Some("");
+        }
+        let tail = path.strip_prefix(self.base.trim_end_matches('/'))?;
+        (tail.starts_with('/') && !leads_elsewhere(tail)).then_some(tail)
+    }
+
+    /// Whether `authority` is the server's own, in a URL of this scheme, or else of the server's.
+    pub(super) fn is_at(&self, scheme: Option<&Scheme>, authority: &str) -> bool {
+        if self.authority == *authority {
+            return true;
+        }
+        let Ok(authority) = authority.parse::<Authority>() else {
+            return false;
+        };
+        let port = |authority: &Authority, scheme: &Scheme| match authority.port_u16() {
+            Some(port) => port,
+            None if *scheme == Scheme::HTTPS => 443,
+            None => 80,
+        };
+        let theirs = port(&authority, scheme.unwrap_or(&self.scheme));
+        !authority.as_str().contains('@')
+            && authority.host().eq_ignore_ascii_case(self.authority.host())
+            && theirs == port(&self.authority, &self.scheme)
+    }
 }
 
 /// Whether a server that resolves dots, decoded or not, would leave its own part.
 fn leads_elsewhere(tail: &str) -> bool {
-    segments(&percent_decode(tail)).any(|segment| {
+    segments(&percent_decode(tail.as_bytes())).any(|segment| {
         // Some servers cut parameters off before they resolve the dots.
         let name = segment.split(|&byte| byte == b';').next();
         matches!(name, Some(b"." | b".."))
@@ -90,20 +121,20 @@ fn leads_elsewhere(tail: &str) -> bool {
 }
 
 /// Whether a segment of `path` begins as keys do.
-pub(super) fn holds_key(path: &str, prefix: &str) -> bool {
-    segments(&percent_decode(path)).any(|segment| segment.starts_with(prefix.as_bytes()))
+pub(super) fn holds_key(path: &str, formats: &[Accepted]) -> bool {
+    segments(&percent_decode(path.as_bytes())).any(|segment| begins_as_key(segment, formats))
 }
 
 fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| matches!(byte, b'/' | b'\\'))
 }
 
-fn percent_decode(text: &str) -> Cow<'_, [u8]> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text.as_bytes());
+pub(super) fn percent_decode(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
     }
     let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = match after {
             [high, low, after @ ..] if byte == b'%' => hex(*high)
@@ -140,6 +171,20 @@ mod tests {
         ] {
             let upstream = Upstream::parse(upstream).unwrap();
             assert_eq!(upstream.url(tail, query).unwrap().to_string(), url);
+        }
+    }
+
+    #[test]
+    fn a_path_below_the_root_is_told_from_one_that_is_not() {
+        for base in ["", "/", "/a", "/a/", "/a/b"] {
+            let upstream = Upstream::parse(&format!("http://h{base}")).unwrap();
+            for tail in ["", "/x", "/x/y", "/x/"] {
+                let url = upstream.url(tail, Some("q")).unwrap();
+                assert_eq!(upstream.tail(url.path()), Some(tail), "{url}");
+            }
+            for path in ["/other", "/mcpx", "/ax", ""] {
+                assert_eq!(upstream.tail(path), None, "{base} {path}");
+            }
         }
     }
 
@@ -185,9 +230,21 @@ mod tests {
 
     #[test]
     fn what_begins_as_a_key_is_seen_in_any_segment_and_encoding() {
-        for path in ["/mcp_sk_x", "/a/mcp_sk_x/b", "/%6dcp_sk_x", "/a%2fmcp_sk_"] {
-            assert!(holds_key(path, "mcp_sk_"), "{path}");
+        let formats = [
+            Accepted::default(),
+            Accepted::parse("segmented=ok1").unwrap(),
+        ];
+        for path in [
+            "/mcp_sk_x",
+            "/a/mcp_sk_x/b",
+            "/%6dcp_sk_x",
+            "/a%2fmcp_sk_",
+            "/x/ok1%2dada",
+        ] {
+            assert!(holds_key(path, &formats), "{path}");
         }
-        assert!(!holds_key("/messages/xmcp_sk_", "mcp_sk_"));
+        for path in ["/messages/xmcp_sk_", "/ok1", "/ok10-x"] {
+            assert!(!holds_key(path, &formats), "{path}");
+        }
     }
 }
