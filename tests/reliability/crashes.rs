@@ -324,11 +324,17 @@ impl Model {
         }
         let mut found: BTreeMap<KeyId, Vec<AuditAction>> = BTreeMap::new();
         for entry in trail {
-            found.entry(entry.key).or_default().push(entry.action);
+            found
+                .entry(entry.subject.key().unwrap())
+                .or_default()
+                .push(entry.action);
         }
         for act in under_way.into_values() {
             let id = match &act {
-                Act::Issue(name) => trail.iter().find(|entry| named(entry, name)).map(|e| e.key),
+                Act::Issue(name) => trail
+                    .iter()
+                    .find(|entry| named(entry, name))
+                    .and_then(|e| e.subject.key()),
                 Act::Rotate(id) | Act::RotateWithGrace(id) => Some(*id),
                 Act::Revoke(id) | Act::Delete(id) => Some(*id),
             };
