@@ -62,7 +62,7 @@ struct Work {
     lookups: tokio::sync::Semaphore,
     deadline: Duration,
     clock: Arc<dyn Clock>,
-    counts: Counts,
+    counts: Arc<Counts>,
 }
 
 /// What cold verifications have cost so far.
@@ -130,7 +130,7 @@ impl Verifier {
                 lookups: tokio::sync::Semaphore::new(settings.lookups),
                 deadline: settings.deadline,
                 clock: Arc::clone(&settings.clock),
-                counts: Counts::default(),
+                counts: Arc::default(),
             }),
             flights: Flights::default(),
             fingerprints: Fingerprinter::random(),
@@ -287,8 +287,13 @@ impl Work {
         &self,
         hash: impl FnOnce(&mut Memory) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.counts.slow_hashes.fetch_add(1, Ordering::Relaxed);
-        self.pool.run(hash).await.map_err(Error::from)?
+        let counts = Arc::clone(&self.counts);
+        let counted = move |memory: &mut Memory| {
+            // Counted where it begins: what finds no place in the queue costs nothing.
+            counts.slow_hashes.fetch_add(1, Ordering::Relaxed);
+            hash(memory)
+        };
+        self.pool.run(counted).await.map_err(Error::from)?
     }
 
     async fn renew(&self, proof: &Proof) -> Result<(), Error> {
