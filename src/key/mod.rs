@@ -2,7 +2,8 @@
 //!
 //! * [`KeyFormat`] says how a key is written, [`ApiKey`] is one in clear text.
 //! * [`KeyRecord`] is what a store keeps, [`KeyInfo`] what may be shown of it.
-//! * [`Scope`], [`Servers`], [`NetworkRules`] and [`RateLimit`] say what a key may do.
+//! * [`Scope`], [`Servers`], [`NetworkRules`], [`McpRules`] and [`RateLimit`] say what a key
+//!   may do.
 
 mod access;
 mod base62;
@@ -15,6 +16,7 @@ mod limit;
 mod record;
 mod secret;
 mod servers;
+mod tools;
 
 pub mod network;
 pub mod scope;
@@ -32,3 +34,4 @@ pub use record::{KeyRecord, KeyStatus, Metadata, Revision, StatusKind};
 pub use scope::{ParseScopeError, Scope, ScopeGrant, ScopeSet};
 pub use secret::ApiKey;
 pub use servers::Servers;
+pub use tools::{Glob, McpRules, NameRules};
