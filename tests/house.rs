@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("rejection", 2),
     ("client_ip", 3),
     ("extract", 3),
+    ("mcp", 3),
     ("policy", 3),
     ("store", 3),
     ("limit", 4),
@@ -243,6 +244,7 @@ fn the_request_path_cannot_panic_by_accident() {
         "layer",
         "limit",
         "live",
+        "mcp",
         "policy",
         "verify",
     ];
