@@ -69,6 +69,7 @@
 //!     extract     where in a request a key stands
 //!     policy      what a genuine key may do; pure
 //!     signing     codes over request bodies, and which were used before
+//!     mcp         what a message of MCP does, and what a list may show; pure
 //!     client_ip   the caller's address: the peer, then trusted proxies from the right
 //!  2  audit       the trail of acts: who did what to which key
 //!     context     what a handler may know of its caller
@@ -137,6 +138,12 @@ mod limit;
 mod live;
 mod manager;
 pub mod manual;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the layer that reads bodies comes next"
+)]
+mod mcp;
 pub mod policy;
 mod rejection;
 pub mod rights;

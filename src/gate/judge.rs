@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use super::{Gate, Permit, unavailable};
+use super::admission::Costs;
+use super::{Admission, Gate, Permit, unavailable};
 use crate::clock::Moment;
 use crate::context::KeyContext;
-use crate::key::{Carrier, LimitStatus};
+use crate::key::{Carrier, KeyInfo, LimitStatus};
 use crate::limit::Withdrawal;
-use crate::live::{KeyState, Standing};
+use crate::live::{KeyState, SecretRef, Standing};
 use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::signing::PresentedSecret;
@@ -48,7 +49,11 @@ impl Gate {
             return Err(Refused::Aged);
         }
         self.check(head, &state, proof, now)?;
-        let limit = self.charge(&state, now)?;
+        let limit = if self.rules.charged_inside {
+            guard_free_requests(&state, now)?
+        } else {
+            self.charge(&state, &Costs::Request(self.rules.cost), now)?
+        };
         // A change that was announced meanwhile holds for this request already.
         let latest = proof.live().state();
         if !Arc::ptr_eq(&latest, &state) {
@@ -63,14 +68,27 @@ impl Gate {
         }
         self.strip(head, carrier);
         head.extensions.insert(context);
-        Ok(Permit { limit, carrier })
+        let admission = Admission::new(self.clone(), proof.clone());
+        if self.rules.charged_inside {
+            head.extensions.insert(admission.clone());
+        }
+        Ok(Permit {
+            limit,
+            carrier,
+            admission,
+        })
     }
 
     /// Takes the cost of the request from every limit and quota of the key, or from none. What is
     /// taken of a quota can be put back exactly, so the quotas come first.
-    fn charge(&self, state: &KeyState, now: Moment) -> Result<Option<LimitStatus>, Refused> {
-        let cost = self.rules.cost;
-        match state.quotas.take(cost, now) {
+    pub(super) fn charge(
+        &self,
+        state: &KeyState,
+        costs: &Costs,
+        now: Moment,
+    ) -> Result<Option<LimitStatus>, Refused> {
+        let total = costs.total();
+        match state.quotas.take(total, now) {
             Withdrawal::Made => {}
             Withdrawal::NotHeld => return Err(Refused::NotHeld),
             Withdrawal::Exhausted(quota, resets_at) => {
@@ -79,8 +97,10 @@ impl Gate {
                 return Err(rejection.into());
             }
         }
-        state.limits.take(now.ticks, cost).map_err(|exhausted| {
-            state.quotas.untake(cost);
+        let server = self.rules.server.name();
+        let taken = state.limits.take(now.ticks, |rule| costs.of(rule, server));
+        taken.map_err(|exhausted| {
+            state.quotas.untake(total);
             Rejection::rate_limited(exhausted.status, exhausted.retry_after)
                 .of_key(state.info.id)
                 .into()
@@ -97,16 +117,7 @@ impl Gate {
     ) -> Result<(), Rejection> {
         let info = &*state.info;
         let checked = (|| {
-            if !state.has(proof.secret(), now.wall) {
-                return Err(Rejection::new(RejectionKind::Revoked));
-            }
-            match state.standing {
-                Standing::Active => {}
-                Standing::Revoked => return Err(Rejection::new(RejectionKind::Revoked)),
-                Standing::Disabled => return Err(Rejection::new(RejectionKind::Disabled)),
-                Standing::OwnerBarred => return Err(Rejection::new(RejectionKind::OwnerBarred)),
-            }
-            check_lifetime(state.expires_at, now.wall)?;
+            check_standing(state, proof.secret(), now)?;
             if !info.networks.is_empty() {
                 let client = self.client(head);
                 if client.is_none() {
@@ -114,13 +125,7 @@ impl Gate {
                 }
                 check_network(&info.networks, client)?;
             }
-            self.rules.server.check(&info.servers)?;
-            if self.rules.full_access {
-                check_full_access(info.access)?;
-            }
-            for rule in &self.rules.scopes {
-                rule.check(&info.scopes)?;
-            }
+            self.check_grants(info)?;
             check_signing(info.signing, self.rules.signatures_inside)?;
             if !self.rules.policies.is_empty() {
                 let facts = Facts::new(info, head, self.client(head), now);
@@ -130,7 +135,30 @@ impl Gate {
             }
             Ok(())
         })();
-        checked.map_err(|rejection| rejection.of_key(info.id))
+        checked.map_err(|rejection: Rejection| rejection.of_key(info.id))
+    }
+
+    /// What a key must be granted here.
+    fn check_grants(&self, info: &KeyInfo) -> Result<(), Rejection> {
+        self.rules.server.check(&info.servers)?;
+        if self.rules.full_access {
+            check_full_access(info.access)?;
+        }
+        let mut scopes = self.rules.scopes.iter();
+        scopes.try_for_each(|rule| rule.check(&info.scopes))
+    }
+
+    /// Whether a key that was admitted would be again, as far as that does not depend on the
+    /// request: for what goes on for long.
+    pub(super) fn still_admits(
+        &self,
+        state: &KeyState,
+        secret: SecretRef,
+        now: Moment,
+    ) -> Result<(), Rejection> {
+        check_standing(state, secret, now)
+            .and_then(|()| self.check_grants(&state.info))
+            .map_err(|rejection| rejection.of_key(state.info.id))
     }
 
     /// Keeps the key for the layer that verifies signatures.
@@ -141,5 +169,29 @@ impl Gate {
         if let Some(secret) = secret {
             head.extensions.insert(secret);
         }
+    }
+}
+
+/// Whether the key and the presented one of its secrets are in force.
+fn check_standing(state: &KeyState, secret: SecretRef, now: Moment) -> Result<(), Rejection> {
+    if !state.has(secret, now.wall) {
+        return Err(Rejection::new(RejectionKind::Revoked));
+    }
+    match state.standing {
+        Standing::Active => check_lifetime(state.expires_at, now.wall),
+        Standing::Revoked => Err(Rejection::new(RejectionKind::Revoked)),
+        Standing::Disabled => Err(Rejection::new(RejectionKind::Disabled)),
+        Standing::OwnerBarred => Err(Rejection::new(RejectionKind::OwnerBarred)),
+    }
+}
+
+/// What is charged behind the gate may cost nothing there, such as a notification. A ceiling of ten
+/// times the key's limits keeps that from being abused.
+fn guard_free_requests(state: &KeyState, now: Moment) -> Result<Option<LimitStatus>, Rejection> {
+    match state.limits.ceiling().take(now.ticks, |_| 1) {
+        Ok(_) => Ok(None),
+        Err(exhausted) => Err(
+            Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(state.info.id),
+        ),
     }
 }

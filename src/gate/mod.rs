@@ -13,6 +13,7 @@
 //! 5. The key leaves the request here. It goes no further than to the layer that verifies
 //!    signatures, if there is one, in a place that nobody outside the crate can name.
 
+mod admission;
 mod judge;
 mod rules;
 
@@ -24,6 +25,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Extensions, Uri};
 
+pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::judge::Refused;
 pub(crate) use self::rules::Rules;
 use crate::client_ip::{AddressBucket, ClientIp};
@@ -90,9 +92,15 @@ impl MissingPeer {
 pub struct Permit {
     limit: Option<LimitStatus>,
     carrier: Carrier,
+    admission: Admission,
 }
 
 impl Permit {
+    /// The key and the gate, to look at again.
+    pub(crate) fn into_admission(self) -> Admission {
+        self.admission
+    }
+
     /// The most restrictive of the key's limits after this request.
     pub fn limit(&self) -> Option<&LimitStatus> {
         self.limit.as_ref()
@@ -255,7 +263,7 @@ impl Gate {
                 Ok(permit) => return Ok(permit),
                 Err(Refused::By(rejection)) => return Err(rejection),
                 Err(Refused::Aged) => self.shared.verifier.renew(proof).await,
-                Err(Refused::NotHeld) => self.replenish(proof, now).await,
+                Err(Refused::NotHeld) => self.replenish(proof, self.rules.cost, now).await,
             };
             if renewed.is_err() {
                 break;
@@ -265,16 +273,14 @@ impl Gate {
     }
 
     /// Asks for more of the key's quotas.
-    async fn replenish(&self, proof: &Proof, now: Moment) -> Result<(), Error> {
+    async fn replenish(&self, proof: &Proof, cost: u32, now: Moment) -> Result<(), Error> {
         let live = self.shared.verifier.live();
         let (quotas, key) = {
             let state = proof.live().state();
             (Arc::clone(&state.quotas), state.info.id)
         };
         live.note_holding(proof.live());
-        quotas
-            .replenish(key, live.ledger(), self.rules.cost, now)
-            .await
+        quotas.replenish(key, live.ledger(), cost, now).await
     }
 
     /// Takes the key out of an admitted request.

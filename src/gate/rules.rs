@@ -20,6 +20,8 @@ pub(crate) struct Rules {
     pub(crate) policies: Vec<Arc<dyn Policy>>,
     /// How much of the key's limits and quotas a request takes.
     pub(crate) cost: u32,
+    /// Whether limits and quotas are charged behind the gate, where it is known what a request is.
+    pub(crate) charged_inside: bool,
     /// Where keys may stand.
     pub(crate) extractors: Vec<Arc<dyn ExtractKey>>,
 }
@@ -33,6 +35,7 @@ impl Default for Rules {
             signatures_inside: false,
             policies: Vec::new(),
             cost: 1,
+            charged_inside: false,
             extractors: vec![Arc::new(Bearer::new()), Arc::new(KeyHeader::default())],
         }
     }

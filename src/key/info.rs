@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    Access, Connection, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, Metadata, NetworkRules,
-    OwnerId, PlanName, Quota, RateLimit, Revision, ScopeSet, Servers, Signing,
+    Access, Connection, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, McpRules, Metadata,
+    NetworkRules, OwnerId, PlanName, Quota, RateLimit, Revision, ScopeSet, Servers, Signing,
 };
 use crate::clock::Timestamp;
 
@@ -33,6 +33,8 @@ pub struct KeyInfo {
     pub scopes: ScopeSet,
     /// Whether it may change things or only look at them.
     pub access: Access,
+    /// Which tools, prompts and resources of MCP servers it may use.
+    pub mcp: McpRules,
     /// Whether its requests must be signed, whatever the layer asks.
     pub signing: Signing,
     /// Where it may be used from.
@@ -103,6 +105,7 @@ impl KeyInfo {
             servers: record.servers.clone(),
             scopes: record.scopes.clone(),
             access: record.access,
+            mcp: record.mcp.clone(),
             signing: record.signing,
             networks: record.networks.clone(),
             plan: record.plan.clone(),

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Glob, ServerName};
+
 /// At most so many requests per unit of time, with a burst.
 ///
 /// The names say what they do: `per_minute(60)` admits sixty requests a minute. The whole minute's
@@ -32,6 +34,10 @@ pub struct RateLimit {
     per: LimitUnit,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     burst: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<ServerName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tool: Option<Glob>,
 }
 
 fn default_name() -> String {
@@ -96,6 +102,8 @@ impl RateLimit {
             count,
             per: unit,
             burst: None,
+            server: None,
+            tool: None,
         }
     }
 
@@ -112,6 +120,40 @@ impl RateLimit {
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
+    }
+
+    /// The same limit, for requests to this server (or project) only.
+    #[must_use]
+    pub fn on_server(mut self, server: ServerName) -> Self {
+        self.server = Some(server);
+        self
+    }
+
+    /// The same limit, for calls of MCP tools with such names only. Calls are told apart where an
+    /// [`McpLayer`](crate::layer::McpLayer) reads them; elsewhere the limit applies to no request.
+    #[must_use]
+    pub fn on_tool(mut self, tools: Glob) -> Self {
+        self.tool = Some(tools);
+        self
+    }
+
+    /// The only server whose requests count, if there is one.
+    pub fn server(&self) -> Option<&ServerName> {
+        self.server.as_ref()
+    }
+
+    /// Which tools' calls count alone, if there are such.
+    pub fn tool(&self) -> Option<&Glob> {
+        self.tool.as_ref()
+    }
+
+    /// Whether a request to `server`, which calls `tool` if anything, counts.
+    pub(crate) fn applies(&self, server: Option<&ServerName>, tool: Option<&str>) -> bool {
+        self.server.as_ref().is_none_or(|only| server == Some(only))
+            && self
+                .tool
+                .as_ref()
+                .is_none_or(|only| tool.is_some_and(|tool| only.matches(tool)))
     }
 
     /// The limit's name.
@@ -132,6 +174,15 @@ impl RateLimit {
     /// How many requests may come at once.
     pub fn burst_size(&self) -> u32 {
         self.burst.unwrap_or(self.count)
+    }
+
+    /// The same limit, ten times as wide.
+    pub(crate) fn tenfold(&self) -> Self {
+        Self {
+            count: self.count.saturating_mul(10),
+            burst: self.burst.map(|burst| burst.saturating_mul(10)),
+            ..self.clone()
+        }
     }
 
     /// Says what is wrong with the limit, if anything is.

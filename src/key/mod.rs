@@ -2,8 +2,8 @@
 //!
 //! * [`KeyFormat`] says how a key is written, [`ApiKey`] is one in clear text.
 //! * [`KeyRecord`] is what a store keeps, [`KeyInfo`] what may be shown of it.
-//! * [`Scope`], [`Servers`], [`NetworkRules`], [`RateLimit`] and [`Quota`] say what a key may do;
-//!   [`Plan`] and [`Owner`] say it for many keys.
+//! * [`Scope`], [`Servers`], [`NetworkRules`], [`McpRules`], [`RateLimit`] and [`Quota`] say what a
+//!   key may do; [`Plan`] and [`Owner`] say it for many keys.
 
 mod access;
 mod base62;
@@ -22,6 +22,7 @@ mod secret;
 mod servers;
 mod signing;
 mod subject;
+mod tools;
 
 pub mod network;
 pub mod scope;
@@ -45,3 +46,4 @@ pub use secret::ApiKey;
 pub use servers::Servers;
 pub use signing::Signing;
 pub use subject::{Subject, SubjectKind};
+pub use tools::{Glob, McpRules, NameRules};

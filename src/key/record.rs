@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, Connection, Credential, CredentialId, InvalidText, KeyId, NetworkRules, OwnerId,
-    PlanName, Quota, RateLimit, ScopeSet, Servers, Signing,
+    Access, Connection, Credential, CredentialId, InvalidText, KeyId, McpRules, NetworkRules,
+    OwnerId, PlanName, Quota, RateLimit, ScopeSet, Servers, Signing,
 };
 use crate::clock::Timestamp;
 
@@ -47,6 +47,9 @@ pub struct KeyRecord {
     /// Whether it may change things or only look at them.
     #[serde(default, skip_serializing_if = "Access::is_full")]
     pub access: Access,
+    /// Which tools, prompts and resources of MCP servers it may use.
+    #[serde(default, skip_serializing_if = "McpRules::is_unrestricted")]
+    pub mcp: McpRules,
     /// Whether its requests must be signed, whatever the layer asks.
     #[serde(default, skip_serializing_if = "Signing::is_by_layer")]
     pub signing: Signing,
@@ -94,6 +97,7 @@ impl KeyRecord {
             servers: Servers::default(),
             scopes: ScopeSet::default(),
             access: Access::Full,
+            mcp: McpRules::default(),
             signing: Signing::ByLayer,
             networks: NetworkRules::default(),
             plan: None,

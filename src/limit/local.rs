@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -25,6 +25,8 @@ pub(crate) struct LimitSet {
     /// Held while several limits are asked, so that taking one back is exact. A single limit,
     /// the common case, is one compare-and-swap without it.
     several: Mutex<()>,
+    /// Made where requests are charged behind the gate.
+    ceiling: OnceLock<Box<LimitSet>>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl LimitSet {
         Self {
             limits: limits.collect(),
             several: Mutex::new(()),
+            ceiling: OnceLock::new(),
         }
     }
 
@@ -73,20 +76,37 @@ impl LimitSet {
         self.limits.iter().map(|limit| &*limit.rule).eq(rules)
     }
 
-    /// Takes `cost` requests from every limit, or from none. Returns the most restrictive limit;
-    /// none for a request that costs nothing.
-    pub(crate) fn take(&self, ticks: u64, cost: u32) -> Result<Option<LimitStatus>, Exhausted> {
-        let Some(cost) = NonZeroU32::new(cost) else {
-            return Ok(None);
-        };
+    /// Takes from every limit what a request costs it, or from none anything. Returns the most
+    /// restrictive limit that it cost something.
+    pub(crate) fn take(
+        &self,
+        ticks: u64,
+        cost_of: impl Fn(&RateLimit) -> u32,
+    ) -> Result<Option<LimitStatus>, Exhausted> {
+        let charge = |limit: &Limit| NonZeroU32::new(cost_of(&limit.rule));
         match &*self.limits {
             [] => Ok(None),
-            [limit] => limit.take(ticks, cost).map(Some),
-            [first, rest @ ..] => {
+            [limit] => charge(limit)
+                .map(|cost| limit.take(ticks, cost))
+                .transpose(),
+            limits => {
                 let _held = self.several.lock().unwrap_or_else(PoisonError::into_inner);
-                take_all(first, rest, ticks, cost).map(Some)
+                take_all(limits, ticks, charge)
             }
         }
+    }
+
+    /// The limits, ten times as wide: what guards requests that cost nothing.
+    pub(crate) fn ceiling(&self) -> &Self {
+        self.ceiling.get_or_init(|| {
+            let rules: Vec<_> = self
+                .limits
+                .iter()
+                .filter(|limit| limit.rule.tool().is_none())
+                .map(|limit| limit.rule.tenfold())
+                .collect();
+            Box::new(Self::new(&rules))
+        })
     }
 
     /// Whether every limit has its whole burst again, so that forgetting the state changes nothing.
@@ -98,20 +118,26 @@ impl LimitSet {
 }
 
 fn take_all(
-    first: &Limit,
-    rest: &[Limit],
+    limits: &[Limit],
     ticks: u64,
-    cost: NonZeroU32,
-) -> Result<LimitStatus, Exhausted> {
-    let mut tightest = first.take(ticks, cost)?;
-    for (taken, limit) in rest.iter().enumerate() {
+    charge: impl Fn(&Limit) -> Option<NonZeroU32>,
+) -> Result<Option<LimitStatus>, Exhausted> {
+    let mut tightest: Option<LimitStatus> = None;
+    for (at, limit) in limits.iter().enumerate() {
+        let Some(cost) = charge(limit) else { continue };
         match limit.take(ticks, cost) {
-            Ok(status) if status.remaining < tightest.remaining => tightest = status,
-            Ok(_) => {}
+            Ok(status) => {
+                if tightest
+                    .as_ref()
+                    .is_none_or(|other| status.remaining < other.remaining)
+                {
+                    tightest = Some(status);
+                }
+            }
             Err(exhausted) => {
-                first.arrival.take_back();
-                rest.iter()
-                    .take(taken)
+                let taken = limits.iter().take(at);
+                taken
+                    .filter(|limit| charge(limit).is_some())
                     .for_each(|limit| limit.arrival.take_back());
                 return Err(exhausted);
             }
@@ -251,7 +277,9 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn admitted(limits: &LimitSet, ticks: u64, tries: usize) -> usize {
-        (0..tries).filter(|_| limits.take(ticks, 1).is_ok()).count()
+        (0..tries)
+            .filter(|_| limits.take(ticks, |_| 1).is_ok())
+            .count()
     }
 
     #[test]
@@ -270,13 +298,13 @@ mod tests {
             RateLimit::per_hour(1_000).named("hour"),
         ];
         let limits = LimitSet::new(&rules);
-        let first = limits.take(SECOND, 1).unwrap().unwrap();
+        let first = limits.take(SECOND, |_| 1).unwrap().unwrap();
         assert_eq!((first.limit.name(), first.remaining), ("second", 0));
         for _ in 0..50 {
-            let refused = limits.take(SECOND, 1).unwrap_err();
+            let refused = limits.take(SECOND, |_| 1).unwrap_err();
             assert_eq!(refused.status.limit.name(), "second");
         }
-        let second = limits.take(2 * SECOND, 1).unwrap().unwrap();
+        let second = limits.take(2 * SECOND, |_| 1).unwrap().unwrap();
         assert_eq!(second.remaining, 0);
         // Two were admitted and one second has passed: 59 of the minute's 60 are left.
         assert_eq!(
@@ -294,26 +322,26 @@ mod tests {
             RateLimit::per_minute(10),
             RateLimit::per_minute(7).named("tighter"),
         ]);
-        assert!(limits.take(SECOND, 5).is_ok());
-        assert!(limits.take(SECOND, 5).is_err());
-        assert_eq!(limits.take(SECOND, 2).unwrap().unwrap().remaining, 0);
-        assert_eq!(limits.take(SECOND, 0).unwrap(), None);
+        assert!(limits.take(SECOND, |_| 5).is_ok());
+        assert!(limits.take(SECOND, |_| 5).is_err());
+        assert_eq!(limits.take(SECOND, |_| 2).unwrap().unwrap().remaining, 0);
+        assert_eq!(limits.take(SECOND, |_| 0).unwrap(), None);
         // 7 of 10 are spent: the refused ones took nothing.
         let first = &limits.limits[0];
         assert_eq!(first.take(SECOND, NonZeroU32::MIN).unwrap().remaining, 2);
         // No wait makes room for eleven.
-        assert!(limits.take(3_600 * SECOND, 11).is_err());
+        assert!(limits.take(3_600 * SECOND, |_| 11).is_err());
     }
 
     #[test]
     fn the_wait_is_exact_and_the_reset_is_the_whole_burst() {
         let limits = LimitSet::new(&[RateLimit::per_minute(6).burst(2)]);
         assert_eq!(admitted(&limits, SECOND, 2), 2);
-        let refused = limits.take(SECOND, 1).unwrap_err();
+        let refused = limits.take(SECOND, |_| 1).unwrap_err();
         assert_eq!(refused.retry_after, Duration::from_secs(10));
         assert_eq!(refused.status.resets_in, Duration::from_secs(20));
-        assert!(limits.take(11 * SECOND - 1, 1).is_err());
-        assert!(limits.take(11 * SECOND, 1).is_ok());
+        assert!(limits.take(11 * SECOND - 1, |_| 1).is_err());
+        assert!(limits.take(11 * SECOND, |_| 1).is_ok());
     }
 
     #[test]
@@ -324,7 +352,7 @@ mod tests {
             RateLimit::per_minute(10).named("a"),
             RateLimit::per_hour(100).named("b"),
         ]);
-        assert!(changed.take(SECOND, 1).is_err());
+        assert!(changed.take(SECOND, |_| 1).is_err());
         assert!(!changed.is_idle(SECOND));
         assert!(changed.is_idle(62 * SECOND));
     }

@@ -4,8 +4,8 @@ use super::validate;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
-    Access, KeyRecord, Metadata, NetworkRules, OwnerId, PlanName, Quota, RateLimit, Revision,
-    ScopeSet, Servers, Signing,
+    Access, KeyRecord, McpRules, Metadata, NetworkRules, OwnerId, PlanName, Quota, RateLimit,
+    Revision, ScopeSet, Servers, Signing,
 };
 
 /// A change of a key: what is named is set, everything else stays.
@@ -28,6 +28,7 @@ pub struct KeyUpdate {
     servers: Option<Servers>,
     scopes: Option<ScopeSet>,
     access: Option<Access>,
+    mcp: Option<McpRules>,
     signing: Option<Signing>,
     networks: Option<NetworkRules>,
     plan: Option<Option<PlanName>>,
@@ -82,6 +83,12 @@ impl KeyUpdate {
     /// Sets whether it may change things or only look at them.
     pub fn access(mut self, access: Access) -> Self {
         self.access = Some(access);
+        self
+    }
+
+    /// Sets which tools, prompts and resources of MCP servers it may use.
+    pub fn mcp(mut self, rules: McpRules) -> Self {
+        self.mcp = Some(rules);
         self
     }
 
@@ -164,6 +171,7 @@ impl KeyUpdate {
         set(&mut record.servers, &self.servers);
         set(&mut record.scopes, &self.scopes);
         set(&mut record.access, &self.access);
+        set(&mut record.mcp, &self.mcp);
         set(&mut record.signing, &self.signing);
         set(&mut record.networks, &self.networks);
         set(&mut record.plan, &self.plan);

@@ -7,8 +7,8 @@ use super::validate;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{
-    Access, Connection, InvalidText, KeyId, KeyRecord, KeyStatus, Metadata, Network, NetworkRules,
-    ParseScopeError, Quota, RateLimit, ScopeGrant, ScopeSet, Servers, Signing,
+    Access, Connection, InvalidText, KeyId, KeyRecord, KeyStatus, McpRules, Metadata, Network,
+    NetworkRules, ParseScopeError, Quota, RateLimit, ScopeGrant, ScopeSet, Servers, Signing,
 };
 
 /// A key to be made.
@@ -27,6 +27,7 @@ pub struct NewKey {
     servers: Option<Vec<String>>,
     scopes: Vec<ScopeGrant>,
     access: Access,
+    mcp: McpRules,
     signing: Signing,
     allow: Vec<Network>,
     deny: Vec<Network>,
@@ -56,6 +57,7 @@ impl NewKey {
             servers: Some(Vec::new()),
             scopes: Vec::new(),
             access: Access::Full,
+            mcp: McpRules::default(),
             signing: Signing::ByLayer,
             allow: Vec::new(),
             deny: Vec::new(),
@@ -119,6 +121,13 @@ impl NewKey {
     /// Lets it only look at things, whatever its scopes say.
     pub fn read_only(mut self) -> Self {
         self.access = Access::ReadOnly;
+        self
+    }
+
+    /// Sets which tools, prompts and resources of MCP servers it may use. An
+    /// [`McpLayer`](crate::layer::McpLayer) holds it to them.
+    pub fn mcp(mut self, rules: McpRules) -> Self {
+        self.mcp = rules;
         self
     }
 
@@ -197,6 +206,7 @@ impl NewKey {
         }
         record.scopes = self.scopes.into_iter().collect::<ScopeSet>();
         record.access = self.access;
+        record.mcp = self.mcp;
         record.signing = self.signing;
         record.networks = NetworkRules::new(self.allow, self.deny);
         record.plan = parsed("plan", self.plan)?;

@@ -182,6 +182,9 @@ impl Bounds {
                 "must not be higher than that of the key you act by",
             ));
         }
+        if !own.mcp.covers(&record.mcp) {
+            return Err(forbidden("mcp", within));
+        }
         if record.signing < own.signing {
             return Err(forbidden(
                 "signing",

@@ -16,6 +16,14 @@ pub(crate) enum ServerRule {
 }
 
 impl ServerRule {
+    /// The server, if it has a name.
+    pub(crate) fn name(&self) -> Option<&ServerName> {
+        match self {
+            Self::Named(server) => Some(server),
+            Self::Unnamed | Self::Any => None,
+        }
+    }
+
     /// Checks the servers that a key was granted.
     pub(crate) fn check(&self, granted: &Servers) -> Result<(), Rejection> {
         let opens = match self {

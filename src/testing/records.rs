@@ -3,7 +3,7 @@
 use crate::audit::{Act, AuditAction};
 use crate::clock::Timestamp;
 use crate::key::{
-    Connection, Credential, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, LimitUnit,
+    Connection, Credential, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, LimitUnit, McpRules,
     NetworkRules, Quota, RateLimit, ScopeSet, Servers, Signing, Tag, Verifier,
 };
 
@@ -58,6 +58,9 @@ pub fn full_record(number: u64) -> KeyRecord {
         RateLimit::per_minute(60).burst(10),
         RateLimit::new(1, LimitUnit::Day).named("daily"),
     ];
+    record.mcp = McpRules::default()
+        .allow_tool("read_*".parse().expect("a glob"))
+        .deny_resource("file:///etc/*".parse().expect("a glob"));
     record.signing = Signing::Required;
     record.plan = Some("standard".parse().expect("a valid name"));
     record.quotas = vec![Quota::per_month(1_000_000).named("monthly")];

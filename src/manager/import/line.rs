@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use super::ImportKey;
 use crate::clock::Timestamp;
-use crate::key::{Access, Metadata, NetworkRules, Quota, RateLimit, ScopeGrant, Servers};
+use crate::key::{Access, McpRules, Metadata, NetworkRules, Quota, RateLimit, ScopeGrant, Servers};
 use crate::manager::NewKey;
 
 const FIELDS: &[&str] = &[
@@ -20,6 +20,7 @@ const FIELDS: &[&str] = &[
     "servers",
     "scopes",
     "access",
+    "mcp",
     "networks",
     "plan",
     "limits",
@@ -41,6 +42,7 @@ struct Line {
     servers: Option<Servers>,
     scopes: Option<Vec<ScopeGrant>>,
     access: Option<Access>,
+    mcp: Option<McpRules>,
     networks: Option<NetworkRules>,
     plan: Option<String>,
     limits: Option<Vec<RateLimit>>,
@@ -79,6 +81,7 @@ impl<'de> Visitor<'de> for LineVisitor {
                 "servers" => read(&mut map, "servers", &mut line.servers),
                 "scopes" => read(&mut map, "scopes", &mut line.scopes),
                 "access" => read(&mut map, "access", &mut line.access),
+                "mcp" => read(&mut map, "mcp", &mut line.mcp),
                 "networks" => read(&mut map, "networks", &mut line.networks),
                 "plan" => read(&mut map, "plan", &mut line.plan),
                 "quotas" => read(&mut map, "quotas", &mut line.quotas),
@@ -131,6 +134,9 @@ impl Line {
                 .iter()
                 .fold(new, |new, name| new.server(name.as_str())),
         };
+        if let Some(rules) = self.mcp {
+            new = new.mcp(rules);
+        }
         let networks = self.networks.unwrap_or_default();
         let allow = networks.allow().iter().copied();
         let deny = networks.deny().iter().copied();

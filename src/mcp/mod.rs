@@ -1,0 +1,21 @@
+//! What the messages of MCP mean for a key: pure knowledge, without HTTP and without waiting.
+//!
+//! The promise: what a server may take for the use of a tool, a prompt or a resource is judged by
+//! the key's rules, or refused because it cannot be judged.
+//!
+//! 1. [`Message::peek`] reads from the body of a request what the judgement needs, and refuses what
+//!    two parsers may read in two ways.
+//! 2. [`Class::of`] knows the methods of every revision from 2024-11-05 to 2026-07-28.
+//! 3. [`judge`] applies the key's level and rules to one message.
+
+mod judge;
+mod members;
+mod message;
+mod method;
+mod unreadable;
+mod uri;
+
+pub(crate) use self::judge::{Denied, ReadOnlyTools, is_restricted, judge, needs_filter};
+pub(crate) use self::message::{Kind, Message, Peeked, RequestId};
+pub(crate) use self::method::{Class, ListKind, Named};
+pub(crate) use self::unreadable::Unreadable;
