@@ -105,8 +105,8 @@
 //! | crate | where |
 //! |---|---|
 //! | `http` | requests and responses of the layer, [`Gate::admit`], [`extract`], [`policy`], [`signing`], [`Respond`](layer::Respond) |
-//! | `http-body` | the `Body` that the layers' requests, [`ResponseBody`](layer::ResponseBody) and [`SignedBody`](layer::SignedBody) implement |
-//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody) and [`SignedBody`](layer::SignedBody), answers of [`Respond`](layer::Respond) |
+//! | `http-body` | the `Body` that the layers' requests, [`ResponseBody`](layer::ResponseBody) and [`ReadBody`](layer::ReadBody) implement |
+//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody) and [`ReadBody`](layer::ReadBody), answers of [`Respond`](layer::Respond) |
 //! | `tower-layer`, `tower-service` | implemented by the layers and their services |
 //! | `serde`, `serde_json` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write); [`audit`] holds values |
 //! | `zeroize` | implemented by [`ApiKey`] |
@@ -138,11 +138,6 @@ mod limit;
 mod live;
 mod manager;
 pub mod manual;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the layer that reads bodies comes next"
-)]
 mod mcp;
 pub mod policy;
 mod rejection;

@@ -59,6 +59,8 @@ pub enum RejectionKind {
     ScopeMissing,
     /// The key may only read, and this is no read.
     ReadOnly,
+    /// The key's rules do not permit this tool, prompt, resource or method of an MCP server.
+    ToolDenied,
     /// A policy of the integrator refused.
     Policy,
     /// The request must be signed, and has no signature or half of one.
@@ -77,6 +79,12 @@ pub enum RejectionKind {
     BodyTimeout,
     /// The body broke off.
     BodyIncomplete,
+    /// The body is no message that could be judged.
+    MessageUnreadable,
+    /// The body is not of a type, or in an encoding, that could be judged.
+    MediaTypeUnsupported,
+    /// The session is not one of this key.
+    SessionUnknown,
     /// A rate limit of the key is used up.
     RateLimited,
     /// A quota of the key is used up.
@@ -136,6 +144,7 @@ impl RejectionKind {
             | Self::ServerDenied
             | Self::ScopeMissing
             | Self::ReadOnly
+            | Self::ToolDenied
             | Self::Policy => RejectionType::Permission,
             Self::RateLimited | Self::QuotaExceeded | Self::TooManyFailures => {
                 RejectionType::RateLimit
@@ -144,7 +153,10 @@ impl RejectionKind {
             | Self::SignatureAmbiguous
             | Self::BodyTooLarge
             | Self::BodyTimeout
-            | Self::BodyIncomplete => RejectionType::InvalidRequest,
+            | Self::BodyIncomplete
+            | Self::MessageUnreadable
+            | Self::MediaTypeUnsupported
+            | Self::SessionUnknown => RejectionType::InvalidRequest,
             Self::Unavailable => RejectionType::Api,
         }
     }
@@ -163,6 +175,7 @@ impl RejectionKind {
             Self::ServerDenied => "server_not_allowed",
             Self::ScopeMissing => "insufficient_scope",
             Self::ReadOnly => "read_only_key",
+            Self::ToolDenied => "tool_not_allowed",
             Self::Policy => "not_allowed",
             Self::SignatureMissing => "missing_signature",
             Self::SignatureAmbiguous => "ambiguous_signature",
@@ -172,6 +185,9 @@ impl RejectionKind {
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyIncomplete => "body_incomplete",
+            Self::MessageUnreadable => "invalid_message",
+            Self::MediaTypeUnsupported => "unsupported_media_type",
+            Self::SessionUnknown => "session_not_found",
             Self::RateLimited => "rate_limit_exceeded",
             Self::QuotaExceeded => "quota_exceeded",
             Self::TooManyFailures => "too_many_failures",
@@ -192,6 +208,7 @@ impl RejectionKind {
             Self::ServerDenied => "The API key does not open this server",
             Self::ScopeMissing => "The API key lacks a required scope",
             Self::ReadOnly => "The API key may only read",
+            Self::ToolDenied => "The API key may not use this tool",
             Self::Policy => "The API key may not be used for this request",
             Self::SignatureMissing => {
                 "The request is not signed; send both X-MCP-Timestamp and X-MCP-Signature"
@@ -207,6 +224,11 @@ impl RejectionKind {
             Self::BodyTooLarge => "The request body is too large",
             Self::BodyTimeout => "The request body did not arrive in time",
             Self::BodyIncomplete => "The request body broke off",
+            Self::MessageUnreadable => "The request body is not a message that can be read",
+            Self::MediaTypeUnsupported => {
+                "The request body must be application/json, without a content encoding"
+            }
+            Self::SessionUnknown => "Session not found",
             Self::RateLimited => "The rate limit of the API key is used up",
             Self::QuotaExceeded => "The quota of the API key is used up",
             Self::TooManyFailures => "Too many failed attempts from this address",
@@ -259,6 +281,13 @@ impl Rejection {
         let mut rejection = Self::new(RejectionKind::QuotaExceeded).retry_after_wait(retry_after);
         Arc::make_mut(&mut rejection.0).quota = Some(quota);
         rejection
+    }
+
+    /// The same rejection with a sentence of its own.
+    #[must_use]
+    pub(crate) fn saying(mut self, message: String) -> Self {
+        Arc::make_mut(&mut self.0).message = message.into();
+        self
     }
 
     /// The same rejection with a time to wait before trying again.

@@ -28,7 +28,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use mcp_api_keys::key::KeyId;
-use mcp_api_keys::layer::{Respond, SignedApiKeyLayer, SignedBody};
+use mcp_api_keys::layer::{ReadBody, Respond, SignedApiKeyLayer};
 use mcp_api_keys::signing::{
     MemoryReplayGuard, ReplayGuard, Seen, SignatureId, Signed, Signer, SigningMode,
 };
@@ -101,7 +101,7 @@ impl Place {
     {
         let calls = Arc::clone(&self.calls);
         self.layer(signing)
-            .layer(service_fn(move |request: Request<SignedBody<B>>| {
+            .layer(service_fn(move |request: Request<ReadBody<B>>| {
                 calls.fetch_add(1, Ordering::SeqCst);
                 tell(request)
             }))
@@ -144,7 +144,7 @@ impl Place {
     }
 }
 
-async fn tell<B>(request: Request<SignedBody<B>>) -> Result<Response<Full<Bytes>>, Infallible>
+async fn tell<B>(request: Request<ReadBody<B>>) -> Result<Response<Full<Bytes>>, Infallible>
 where
     B: Body<Data = Bytes, Error: std::fmt::Debug>,
 {
@@ -820,7 +820,7 @@ async fn a_layer_in_the_wrong_place_lets_nothing_through() {
     let calls = Arc::clone(&place.calls);
     let handler = move || {
         let calls = Arc::clone(&calls);
-        service_fn(move |_: Request<SignedBody<Full<Bytes>>>| {
+        service_fn(move |_: Request<ReadBody<Full<Bytes>>>| {
             calls.fetch_add(1, Ordering::SeqCst);
             std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
         })
@@ -859,7 +859,7 @@ async fn a_layer_in_the_wrong_place_lets_nothing_through() {
 
 // === the tower contract ===
 
-type Bodies = SignedBody<Full<Bytes>>;
+type Bodies = ReadBody<Full<Bytes>>;
 
 #[tokio::test]
 async fn the_service_that_was_ready_is_the_one_that_is_called() {
@@ -975,7 +975,7 @@ async fn dropping_an_answer_drops_the_one_behind_it() {
     let place = Place::new().await;
     let dropped = Arc::new(AtomicBool::new(false));
     let watched = Arc::clone(&dropped);
-    let handler = service_fn(move |_: Request<SignedBody<Empty<Bytes>>>| {
+    let handler = service_fn(move |_: Request<ReadBody<Empty<Bytes>>>| {
         let body = Watched(Arc::clone(&watched));
         std::future::ready(Ok::<_, Infallible>(Response::new(body)))
     });
@@ -991,7 +991,7 @@ async fn dropping_an_answer_drops_the_one_behind_it() {
     // And while the handler still works.
     let dropped = Arc::new(AtomicBool::new(false));
     let watched = Arc::clone(&dropped);
-    let handler = service_fn(move |_: Request<SignedBody<Empty<Bytes>>>| {
+    let handler = service_fn(move |_: Request<ReadBody<Empty<Bytes>>>| {
         let watched = Watched(Arc::clone(&watched));
         async move {
             std::future::pending::<()>().await;
@@ -1034,7 +1034,7 @@ async fn the_context_is_there_in_every_mode() {
         SigningMode::Optional,
         SigningMode::Required,
     ] {
-        let handler = service_fn(|request: Request<SignedBody<Full<Bytes>>>| {
+        let handler = service_fn(|request: Request<ReadBody<Full<Bytes>>>| {
             let name = request.extensions().get().map(KeyContext::name);
             assert_eq!(name, Some("ci-bot"));
             std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))

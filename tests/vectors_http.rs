@@ -25,7 +25,7 @@ use mcp_api_keys::client_ip::{ClientIp, ClientIpSource, PeerAddr};
 use mcp_api_keys::key::{
     Credential, CredentialId, KeyFormat, KeyId, KeyRecord, Network, Scope, ScopeSet, Servers,
 };
-use mcp_api_keys::layer::SignedBody;
+use mcp_api_keys::layer::ReadBody;
 use mcp_api_keys::policy::ScopeRule;
 use mcp_api_keys::signing::{MemoryReplayGuard, SigningMode};
 use mcp_api_keys::store::{KeyStore, MemoryStore};
@@ -411,7 +411,7 @@ async fn signing_vectors() {
 }
 
 /// Says what body it is given, in hex.
-async fn hear(request: Request<SignedBody<Incoming>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn hear(request: Request<ReadBody<Incoming>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Response::new(Full::from(hex)))

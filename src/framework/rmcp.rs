@@ -42,3 +42,44 @@ impl<C: AsRequestContext> FromContextPart<C> for KeyContext {
 pub fn key_context(extensions: &rmcp::model::Extensions) -> Option<&KeyContext> {
     extensions.get::<Parts>()?.extensions.get::<KeyContext>()
 }
+
+/// The names of those tools that declare to change nothing (`readOnlyHint`), for
+/// [`McpLayer::read_only_tools`](crate::layer::McpLayer::read_only_tools). A tool that declares
+/// nothing may change things.
+///
+/// ```
+/// use mcp_api_keys::framework::rmcp::read_only_tools;
+/// use mcp_api_keys::layer::McpLayer;
+/// use rmcp::{tool, tool_router};
+///
+/// struct Server;
+///
+/// #[tool_router]
+/// impl Server {
+///     #[tool(description = "Reads a note", annotations(read_only_hint = true))]
+///     async fn read_note(&self) -> String {
+///         "a note".to_owned()
+///     }
+///
+///     #[tool(description = "Writes a note")]
+///     async fn write_note(&self) -> String {
+///         "written".to_owned()
+///     }
+/// }
+///
+/// let tools = read_only_tools(&Server::tool_router().list_all());
+/// assert_eq!(tools, ["read_note".into()]);
+/// let layer = McpLayer::new().read_only_tools(tools);
+/// # let _ = layer;
+/// ```
+pub fn read_only_tools(tools: &[rmcp::model::Tool]) -> Vec<Box<str>> {
+    let declares_it = |tool: &&rmcp::model::Tool| {
+        let annotations = tool.annotations.as_ref();
+        annotations.is_some_and(|annotations| annotations.read_only_hint == Some(true))
+    };
+    tools
+        .iter()
+        .filter(declares_it)
+        .map(|tool| Box::from(&*tool.name))
+        .collect()
+}

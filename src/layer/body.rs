@@ -7,14 +7,19 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::guard::Guard;
+use super::mcp::EventStream;
+
 pin_project! {
     /// The body of a response that came through the layer.
     ///
-    /// The inner service's body is passed through frame by frame; a refusal has one of its own.
+    /// The inner service's body is passed through frame by frame, and ended when its key is no
+    /// longer admitted; a refusal has one of its own.
     #[derive(Debug)]
     pub struct ResponseBody<R> {
         #[pin]
         kind: Kind<R>,
+        guard: Option<Guard>,
     }
 }
 
@@ -23,6 +28,7 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<R> {
         Inner { #[pin] body: R },
+        Filtered { #[pin] body: R, events: Box<EventStream> },
         Own { data: Option<Bytes> },
     }
 }
@@ -31,6 +37,16 @@ impl<R> ResponseBody<R> {
     pub(super) fn inner(body: R) -> Self {
         Self {
             kind: Kind::Inner { body },
+            guard: None,
+        }
+    }
+
+    /// A stream of events of which not all may be seen.
+    pub(super) fn filtered(body: R, events: EventStream) -> Self {
+        let events = Box::new(events);
+        Self {
+            kind: Kind::Filtered { body, events },
+            guard: None,
         }
     }
 
@@ -38,6 +54,24 @@ impl<R> ResponseBody<R> {
         let data = Some(data).filter(|data| !data.is_empty());
         Self {
             kind: Kind::Own { data },
+            guard: None,
+        }
+    }
+
+    /// The same body, ended when its key is no longer admitted.
+    pub(super) fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+}
+
+impl<R: Body<Data = Bytes>> Kind<R> {
+    /// Whether the end is known, so that the body does not go on for long.
+    fn is_bounded(&self) -> bool {
+        match self {
+            Self::Inner { body } => body.size_hint().exact().is_some(),
+            Self::Filtered { .. } => false,
+            Self::Own { .. } => true,
         }
     }
 }
@@ -50,17 +84,44 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.project().kind.project() {
+        let mut this = self.project();
+        let watched = this.guard.is_some() && !this.kind.is_bounded();
+        let mut guard = this.guard.as_mut().filter(|_| watched);
+        if let Some(last_words) = guard.as_mut().and_then(|guard| guard.last_words()) {
+            return Poll::Ready(last_words.map(Ok));
+        }
+        let frame = match this.kind.as_mut().project() {
             KindProjection::Inner { body } => body.poll_frame(cx),
+            KindProjection::Filtered { body, events } => events.poll_frame(body, cx),
             KindProjection::Own { data } => {
                 Poll::Ready(data.take().map(|data| Ok(Frame::data(data))))
             }
+        };
+        let Some(guard) = guard else { return frame };
+        match &frame {
+            Poll::Ready(Some(Ok(sent))) => {
+                let data = sent.data_ref().map(|data| &**data);
+                if guard.note(data.unwrap_or_default()) {
+                    // If this was the end, what is left to say is said next.
+                    let _ = guard.poll_end(cx);
+                }
+                frame
+            }
+            Poll::Ready(_) => frame,
+            Poll::Pending => match guard.poll_end(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(()) => {
+                    let last_words = guard.last_words().flatten();
+                    Poll::Ready(last_words.map(Ok))
+                }
+            },
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
+            Kind::Filtered { .. } => false,
             Kind::Own { data } => data.is_none(),
         }
     }
@@ -68,6 +129,7 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
+            Kind::Filtered { .. } => SizeHint::default(),
             Kind::Own { data } => SizeHint::with_exact(data.as_ref().map_or(0, |d| d.len() as u64)),
         }
     }

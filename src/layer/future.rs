@@ -11,7 +11,8 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::drain::Drain;
-use super::respond::{decorate, decorate_refusal};
+use super::guard::{Ending, EventData, Guard, Guarded};
+use super::respond::{Charged, decorate, decorate_refusal};
 use super::{ApiKeyLayer, LimitHeaders, ResponseBody};
 use crate::gate::{Permit, Unproven};
 use crate::rejection::Rejection;
@@ -34,7 +35,7 @@ pin_project! {
     enum State<S, B, F> {
         Refused { response: Option<Response<bytes::Bytes>>, #[pin] rest: Option<Drain<B>> },
         Verifying { decision: Decision, call: Option<(S, B, ApiKeyLayer)> },
-        Admitted { #[pin] future: F, permit: Permit, headers: LimitHeaders },
+        Admitted { #[pin] future: F, permit: Option<Permit>, headers: LimitHeaders },
     }
 }
 
@@ -59,7 +60,7 @@ where
         Self {
             state: State::Admitted {
                 future,
-                permit,
+                permit: Some(permit),
                 headers,
             },
         }
@@ -102,9 +103,12 @@ where
                     permit,
                     headers,
                 } => {
-                    let mut response = ready!(future.poll(cx))?;
-                    decorate(response.headers_mut(), permit, *headers);
-                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                    let response = ready!(future.poll(cx))?;
+                    // Polled again after it was ready, which the contract of futures forbids.
+                    let Some(permit) = permit.take() else {
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(Ok(admitted(response, permit, *headers)));
                 }
                 StateProjection::Refused { response, mut rest } => {
                     if let Some(rest) = rest.as_mut().as_pin_mut() {
@@ -125,7 +129,7 @@ where
                     match decision {
                         Ok(permit) => State::Admitted {
                             future: inner.call(Request::from_parts(head, body)),
-                            permit,
+                            permit: Some(permit),
                             headers: layer.headers,
                         },
                         Err(rejection) => State::refused(&rejection, &head, body, &layer),
@@ -153,6 +157,26 @@ where
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
+}
+
+/// The answer to an admitted request: with headers about its limits, and watched if it goes on.
+fn admitted<R>(
+    mut response: Response<R>,
+    permit: Permit,
+    headers: LimitHeaders,
+) -> Response<ResponseBody<R>> {
+    let charged = response.extensions_mut().remove::<Charged>();
+    let limit = charged
+        .as_ref()
+        .map(|Charged(limit)| limit)
+        .or(permit.limit());
+    decorate(response.headers_mut(), limit, permit.carrier(), headers);
+    if response.extensions_mut().remove::<Guarded>().is_some() {
+        return response.map(ResponseBody::inner);
+    }
+    let ending = Ending::of(response.headers(), "error", EventData::Api);
+    let guard = Guard::new(permit.into_admission(), ending);
+    response.map(|body| ResponseBody::inner(body).guarded(guard))
 }
 
 /// Whatever responder made the answer, outer layers find the reason in it.

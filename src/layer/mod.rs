@@ -8,10 +8,13 @@
 //! 2. A refusal is a response, never an error: `Service::Error` is the inner service's own.
 //! 3. No admitted request's body is read, and the response's is passed through as it comes;
 //!    dropping it drops the inner one. Of a refused request a small body is read away, so that
-//!    the connection can be used again.
+//!    the connection can be used again. [`SignedRequestLayer`] and [`McpLayer`], which stand inside,
+//!    read the bodies that they have to.
 //! 4. A request whose key is remembered is decided on the spot, without a boxed future.
 //! 5. Behind the layer the request holds a [`KeyContext`](crate::KeyContext) and no credential.
-//! 6. Every refusal carries its [`Rejection`](crate::Rejection) in the response's extensions.
+//! 6. A stream that goes on while its key is withdrawn or expires is ended: within a second of the
+//!    change being known on this node, by an error where the protocol has one for it.
+//! 7. Every refusal carries its [`Rejection`](crate::Rejection) in the response's extensions.
 //!
 //! # In the path
 //!
@@ -34,6 +37,10 @@
 mod body;
 mod drain;
 mod future;
+mod guard;
+mod mcp;
+mod read_body;
+mod reading;
 mod respond;
 mod scope;
 mod service;
@@ -43,11 +50,13 @@ use std::sync::Arc;
 
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
+pub use self::mcp::{DenialStyle, McpApiKeyLayer, McpFuture, McpLayer, McpService};
+pub use self::read_body::ReadBody;
 pub use self::respond::{Respond, StandardResponder};
 pub use self::scope::{RequireScopeFuture, RequireScopeLayer, RequireScopeService};
 pub use self::service::ApiKeyService;
 pub use self::signed::{
-    SignedApiKeyLayer, SignedBody, SignedRequestFuture, SignedRequestLayer, SignedRequestService,
+    SignedApiKeyLayer, SignedRequestFuture, SignedRequestLayer, SignedRequestService,
 };
 use crate::extract::{ExtractKey, InvalidPathTemplate, KeyHeader, PathKey};
 use crate::gate::Gate;
@@ -192,6 +201,17 @@ impl ApiKeyLayer {
     /// [`signed_requests`](Self::signed_requests).
     pub fn with_signing(self, layer: SignedRequestLayer) -> SignedApiKeyLayer {
         SignedApiKeyLayer::new(self.signed_requests(), layer)
+    }
+
+    /// Puts an [`McpLayer`] directly inside, which holds keys to their rules for tools, prompts and
+    /// resources, and charges their limits for what requests are.
+    pub fn with_mcp(self, layer: McpLayer) -> McpApiKeyLayer<Self> {
+        let responder = Arc::clone(&self.responder);
+        McpApiKeyLayer::new(self.charged_inside(), layer, &responder)
+    }
+
+    fn charged_inside(self) -> Self {
+        self.with_gate(|gate| gate.with_rules(|rules| rules.charged_inside = true))
     }
 
     /// Says that a [`SignedRequestLayer`] stands somewhere behind this layer, which hands it the

@@ -13,7 +13,6 @@ use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::LimitHeaders;
-use crate::gate::Permit;
 use crate::key::Carrier;
 use crate::key::{LimitStatus, Scope};
 use crate::rejection::{Rejection, RejectionKind, RejectionType};
@@ -99,6 +98,12 @@ impl StandardResponder {
     }
 
     fn json_rpc_body(&self, rejection: &Rejection, kind: RejectionType) -> String {
+        let error = self.json_rpc_error(rejection, kind);
+        json!({ "jsonrpc": "2.0", "id": null, "error": error }).to_string()
+    }
+
+    /// What a JSON-RPC answer says of a refusal.
+    pub(super) fn json_rpc_error(&self, rejection: &Rejection, kind: RejectionType) -> Value {
         let mut data = self.details(rejection);
         data.insert("code".to_owned(), rejection.code().into());
         data.insert("type".to_owned(), kind.as_str().into());
@@ -111,12 +116,12 @@ impl StandardResponder {
             ),
             None => rejection.message().to_owned(),
         };
-        json!({
-            "jsonrpc": "2.0",
-            "id": null,
-            "error": { "code": json_rpc_code(rejection, kind), "message": message, "data": data },
-        })
-        .to_string()
+        json!({ "code": json_rpc_code(rejection, kind), "message": message, "data": data })
+    }
+
+    /// What an answer for programs that speak no JSON-RPC says of a refusal.
+    pub(super) fn event_data(rejection: &Rejection) -> String {
+        Self::new().api_body(rejection, rejection.kind().rejection_type())
     }
 
     fn challenge(&self, rejection: &Rejection, status: StatusCode) -> Option<String> {
@@ -132,6 +137,9 @@ impl StandardResponder {
             )
             | (StatusCode::BAD_REQUEST, _) => params.push(r#"error="invalid_request""#.to_owned()),
             (StatusCode::UNAUTHORIZED, _) => params.push(r#"error="invalid_token""#.to_owned()),
+            (StatusCode::FORBIDDEN, RejectionKind::ToolDenied | RejectionKind::ReadOnly) => {
+                params.push(r#"error="insufficient_scope""#.to_owned());
+            }
             (StatusCode::FORBIDDEN, RejectionKind::ScopeMissing) => {
                 params.push(r#"error="insufficient_scope""#.to_owned());
                 params.push(format!(r#"scope="{}""#, scope_list(rejection)));
@@ -227,11 +235,15 @@ fn status(rejection: &Rejection, shape: Shape) -> (StatusCode, RejectionType) {
     }
 }
 
-/// What can be wrong with a body, which has its own statuses.
+/// What can be wrong with a body or its place, which has its own statuses.
 #[derive(Clone, Copy)]
 enum BodyFault {
     Size,
     Time,
+    Message,
+    MediaType,
+    /// The one 404: MCP clients begin a new session then, which is what they are to do.
+    Session,
 }
 
 impl BodyFault {
@@ -240,6 +252,9 @@ impl BodyFault {
             RejectionKind::BodyTooLarge => Some(Self::Size),
             // HTTP knows one word for both: no complete request while the server waited for it.
             RejectionKind::BodyTimeout | RejectionKind::BodyIncomplete => Some(Self::Time),
+            RejectionKind::MessageUnreadable => Some(Self::Message),
+            RejectionKind::MediaTypeUnsupported => Some(Self::MediaType),
+            RejectionKind::SessionUnknown => Some(Self::Session),
             _ => None,
         }
     }
@@ -248,16 +263,37 @@ impl BodyFault {
         match self {
             Self::Size => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Time => StatusCode::REQUEST_TIMEOUT,
+            Self::Message => StatusCode::BAD_REQUEST,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Session => StatusCode::NOT_FOUND,
+        }
+    }
+
+    fn json_rpc_code(self) -> i32 {
+        match self {
+            Self::Time => -31_008,
+            Self::Size => -31_013,
+            Self::MediaType => -31_015,
+            Self::Session => -31_004,
+            // JSON-RPC's own: invalid request.
+            Self::Message => -32_600,
+        }
+    }
+
+    fn grpc_status(self) -> &'static str {
+        match self {
+            Self::Time => "4",
+            Self::Size => "8",
+            Self::Message | Self::MediaType => "3",
+            Self::Session => "5",
         }
     }
 }
 
 /// Outside -32768 to -32000, which JSON-RPC and MCP keep for themselves.
 fn json_rpc_code(rejection: &Rejection, kind: RejectionType) -> i32 {
-    match BodyFault::of(rejection) {
-        Some(BodyFault::Time) => return -31_008,
-        Some(BodyFault::Size) => return -31_013,
-        None => {}
+    if let Some(fault) = BodyFault::of(rejection) {
+        return fault.json_rpc_code();
     }
     match kind {
         RejectionType::InvalidRequest => -31_000,
@@ -270,19 +306,6 @@ fn json_rpc_code(rejection: &Rejection, kind: RejectionType) -> i32 {
 
 /// A gRPC answer that is nothing but trailers, sent as headers.
 fn grpc(rejection: &Rejection, head: &Parts) -> Response<Bytes> {
-    const DEADLINE_EXCEEDED: &str = "4";
-    const UNAUTHENTICATED: &str = "16";
-    const PERMISSION_DENIED: &str = "7";
-    const RESOURCE_EXHAUSTED: &str = "8";
-    const UNAVAILABLE: &str = "14";
-    let code = match (BodyFault::of(rejection), rejection.kind().rejection_type()) {
-        (Some(BodyFault::Size), _) => RESOURCE_EXHAUSTED,
-        (Some(BodyFault::Time), _) => DEADLINE_EXCEEDED,
-        (None, RejectionType::Authentication | RejectionType::InvalidRequest) => UNAUTHENTICATED,
-        (None, RejectionType::Permission) => PERMISSION_DENIED,
-        (None, RejectionType::RateLimit) => RESOURCE_EXHAUSTED,
-        (None, RejectionType::Api) => UNAVAILABLE,
-    };
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     // gRPC-web clients read an answer only of the type they asked in.
@@ -291,18 +314,34 @@ fn grpc(rejection: &Rejection, head: &Parts) -> Response<Bytes> {
         CONTENT_TYPE,
         content_type.unwrap_or(HeaderValue::from_static("application/grpc")),
     );
-    headers.insert("grpc-status", HeaderValue::from_static(code));
-    let message = format!("{}: {}", rejection.code(), rejection.message());
-    insert(
-        headers,
-        HeaderName::from_static("grpc-message"),
-        Some(percent_encode(&message)),
-    );
+    grpc_status(headers, rejection);
     let wait = rejection
         .retry_after()
         .map(|wait| whole_seconds(wait).to_string());
     insert(headers, RETRY_AFTER, wait);
     response
+}
+
+/// The status of a refusal, as gRPC sends it.
+pub(super) fn grpc_status(trailers: &mut HeaderMap, rejection: &Rejection) {
+    const UNAUTHENTICATED: &str = "16";
+    const PERMISSION_DENIED: &str = "7";
+    const RESOURCE_EXHAUSTED: &str = "8";
+    const UNAVAILABLE: &str = "14";
+    let code = match (BodyFault::of(rejection), rejection.kind().rejection_type()) {
+        (Some(fault), _) => fault.grpc_status(),
+        (None, RejectionType::Authentication | RejectionType::InvalidRequest) => UNAUTHENTICATED,
+        (None, RejectionType::Permission) => PERMISSION_DENIED,
+        (None, RejectionType::RateLimit) => RESOURCE_EXHAUSTED,
+        (None, RejectionType::Api) => UNAVAILABLE,
+    };
+    trailers.insert("grpc-status", HeaderValue::from_static(code));
+    let message = format!("{}: {}", rejection.code(), rejection.message());
+    insert(
+        trailers,
+        HeaderName::from_static("grpc-message"),
+        Some(percent_encode(&message)),
+    );
 }
 
 /// As `grpc-message` asks for: everything but printable ASCII, and the percent sign itself.
@@ -317,12 +356,21 @@ fn percent_encode(message: &str) -> String {
     encoded
 }
 
+/// The most restrictive limit of a request that was charged behind the layer.
+#[derive(Clone, Debug)]
+pub(super) struct Charged(pub(super) LimitStatus);
+
 /// What the layer adds to the response of an admitted request.
-pub(super) fn decorate(headers: &mut HeaderMap, permit: &Permit, wanted: LimitHeaders) {
-    if let Some(limit) = permit.limit() {
+pub(super) fn decorate(
+    headers: &mut HeaderMap,
+    limit: Option<&LimitStatus>,
+    carrier: Carrier,
+    wanted: LimitHeaders,
+) {
+    if let Some(limit) = limit {
         insert_limits(headers, limit, wanted);
     }
-    if permit.carrier() == Carrier::Path {
+    if carrier == Carrier::Path {
         conceal(headers);
     }
 }
@@ -388,7 +436,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
 }
 
 /// Rounded up, at least one: a caller that waits this long has waited long enough.
-fn whole_seconds(wait: Duration) -> u64 {
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs()
         .saturating_add(u64::from(wait.subsec_nanos() > 0))
         .max(1)

@@ -207,11 +207,6 @@ impl Excerpt {
         }
         Self(excerpt.into())
     }
-
-    /// The text.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl fmt::Display for Excerpt {

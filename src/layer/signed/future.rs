@@ -11,12 +11,13 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::SignedRequestLayer;
 use super::judge::Claimed;
-use super::reading::{Read, Reading};
-use super::{SignedBody, SignedRequestLayer};
-use crate::layer::ResponseBody;
 use crate::layer::drain::Drain;
+use crate::layer::reading::{Read, Reading};
+use crate::layer::{ReadBody, ResponseBody};
 use crate::rejection::{Rejection, RejectionKind};
+use crate::signing::Verification;
 
 pin_project! {
     /// The future returned by [`SignedRequestService`](super::SignedRequestService).
@@ -24,7 +25,7 @@ pin_project! {
     /// Dropping it drops the request's body, or the inner service's future.
     pub struct SignedRequestFuture<S, B>
     where
-        S: Service<Request<SignedBody<B>>>,
+        S: Service<Request<ReadBody<B>>>,
     {
         #[pin]
         state: State<S, B, S::Future>,
@@ -35,8 +36,8 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
         Refused { response: Option<Response<Bytes>>, #[pin] rest: Option<Drain<B>> },
-        Reading { #[pin] reading: Reading<B>, call: Option<Call<S>> },
-        Asking { answer: Answer, call: Option<(Call<S>, SignedBody<B>)> },
+        Reading { #[pin] reading: Reading<B, Verification>, call: Option<Call<S>> },
+        Asking { answer: Answer, call: Option<(Call<S>, ReadBody<B>)> },
         Inner { #[pin] future: F },
     }
 }
@@ -54,7 +55,7 @@ struct Call<S> {
 
 impl<S, B> SignedRequestFuture<S, B>
 where
-    S: Service<Request<SignedBody<B>>>,
+    S: Service<Request<ReadBody<B>>>,
     B: Body,
 {
     pub(super) fn passed(future: S::Future) -> Self {
@@ -73,7 +74,7 @@ where
     }
 
     pub(super) fn reading(
-        reading: Reading<B>,
+        reading: Reading<B, Verification>,
         claimed: Claimed,
         service: S,
         head: Parts,
@@ -96,7 +97,7 @@ where
 
 impl<S, B, R> Future for SignedRequestFuture<S, B>
 where
-    S: Service<Request<SignedBody<B>>, Response = Response<R>>,
+    S: Service<Request<ReadBody<B>>, Response = Response<R>>,
     B: Body,
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
@@ -148,18 +149,18 @@ where
 
 impl<S> Call<S> {
     /// What follows on a body that has been read.
-    fn verified<B>(self, read: Read) -> State<S, B, S::Future>
+    fn verified<B>(self, read: Read<Verification>) -> State<S, B, S::Future>
     where
-        S: Service<Request<SignedBody<B>>>,
+        S: Service<Request<ReadBody<B>>>,
     {
-        let code = match read.verification.finish() {
+        let code = match read.observer.finish() {
             Ok(code) => code,
             Err(fault) => {
                 let rejection = self.claimed.refuse(fault);
                 return self.refused(rejection);
             }
         };
-        let body = SignedBody::buffered(read.data, read.trailers);
+        let body = ReadBody::buffered(read.data, read.trailers);
         match self.layer.ask_guard(self.claimed, code) {
             None => self.passed(body),
             Some(answer) => State::Asking {
@@ -169,9 +170,9 @@ impl<S> Call<S> {
         }
     }
 
-    fn passed<B>(mut self, body: SignedBody<B>) -> State<S, B, S::Future>
+    fn passed<B>(mut self, body: ReadBody<B>) -> State<S, B, S::Future>
     where
-        S: Service<Request<SignedBody<B>>>,
+        S: Service<Request<ReadBody<B>>>,
     {
         self.head.extensions.insert(self.claimed.claim.signed());
         let request = Request::from_parts(self.head, body);
@@ -198,7 +199,7 @@ impl<S> Call<S> {
 
 impl<S, B> std::fmt::Debug for SignedRequestFuture<S, B>
 where
-    S: Service<Request<SignedBody<B>>>,
+    S: Service<Request<ReadBody<B>>>,
 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SignedRequestFuture")

@@ -1,10 +1,8 @@
 //! Signed requests: a layer of its own behind the key layer.
 
-mod body;
 mod future;
 mod guard;
 mod judge;
-mod reading;
 mod service;
 mod stack;
 
@@ -15,7 +13,6 @@ use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 
-pub use self::body::SignedBody;
 pub use self::future::SignedRequestFuture;
 use self::judge::Misplaced;
 pub use self::service::SignedRequestService;

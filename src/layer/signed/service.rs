@@ -6,9 +6,9 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::reading::Reading;
-use super::{SignedBody, SignedRequestFuture, SignedRequestLayer};
-use crate::layer::ResponseBody;
+use super::{SignedRequestFuture, SignedRequestLayer};
+use crate::layer::reading::Reading;
+use crate::layer::{ReadBody, ResponseBody};
 
 /// The service made by [`SignedRequestLayer`].
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl<S> SignedRequestService<S> {
 
 impl<S, B, R> Service<Request<B>> for SignedRequestService<S>
 where
-    S: Service<Request<SignedBody<B>>, Response = Response<R>> + Clone,
+    S: Service<Request<ReadBody<B>>, Response = Response<R>> + Clone,
     B: Body,
 {
     type Response = Response<ResponseBody<R>>;
@@ -55,7 +55,7 @@ where
         let (mut head, body) = request.into_parts();
         match self.layer.judge(&mut head, &body) {
             Ok(None) => {
-                let request = Request::from_parts(head, SignedBody::passed(body));
+                let request = Request::from_parts(head, ReadBody::passed(body));
                 SignedRequestFuture::passed(self.inner.call(request))
             }
             Err(rejection) => {
@@ -68,7 +68,12 @@ where
                 let fresh = self.inner.clone();
                 let ready = std::mem::replace(&mut self.inner, fresh);
                 let layer = self.layer.clone();
-                let reading = Reading::new(body, verification, layer.max_body, layer.body_deadline);
+                let reading = Reading::new(
+                    body,
+                    verification,
+                    layer.max_body,
+                    Some(layer.body_deadline),
+                );
                 SignedRequestFuture::reading(reading, claimed, ready, head, layer)
             }
         }

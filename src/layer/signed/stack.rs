@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{SignedRequestLayer, SignedRequestService};
-use crate::layer::{ApiKeyLayer, ApiKeyService};
+use crate::layer::{ApiKeyLayer, ApiKeyService, McpApiKeyLayer, McpLayer};
 
 /// An [`ApiKeyLayer`] with a [`SignedRequestLayer`] directly inside.
 ///
@@ -20,6 +20,14 @@ impl SignedApiKeyLayer {
         let responder = inner.responder.take();
         inner.responder = Some(responder.unwrap_or_else(|| Arc::clone(&outer.responder)));
         Self { outer, inner }
+    }
+
+    /// Puts an [`McpLayer`] inside: a message is judged once its signature is verified, and charged
+    /// after that.
+    pub fn with_mcp(mut self, layer: McpLayer) -> McpApiKeyLayer<Self> {
+        let responder = Arc::clone(&self.outer.responder);
+        self.outer = self.outer.charged_inside();
+        McpApiKeyLayer::new(self, layer, &responder)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading a signed body: at most so much, in at most so long, and through the code as it comes.
+//! Reading a body into memory: at most so much, and in at most so long.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,35 +18,47 @@ use crate::signing::Verification;
 /// looked at: a body of empty frames without end would hold the thread.
 const FRAMES_AT_ONCE: usize = 64;
 
+/// What looks at a body as it comes.
+pub(super) trait Observe {
+    fn update(&mut self, part: &[u8]);
+}
+
+/// Nobody looks.
+impl Observe for () {
+    fn update(&mut self, _: &[u8]) {}
+}
+
+impl Observe for Verification {
+    fn update(&mut self, part: &[u8]) {
+        Self::update(self, part);
+    }
+}
+
 pin_project! {
     /// A body on its way into memory.
-    pub(super) struct Reading<B> {
+    pub(super) struct Reading<B, O = ()> {
         #[pin]
         body: B,
         #[pin]
         deadline: Option<Sleep>,
-        patience: Duration,
+        patience: Option<Duration>,
         most: usize,
         read: Joined,
         trailers: Option<HeaderMap>,
-        verification: Option<Verification>,
+        observer: Option<O>,
     }
 }
 
 /// A whole body.
-pub(super) struct Read {
+pub(super) struct Read<O = ()> {
     pub(super) data: Bytes,
     pub(super) trailers: Option<HeaderMap>,
-    pub(super) verification: Verification,
+    pub(super) observer: O,
 }
 
-impl<B: Body> Reading<B> {
-    pub(super) fn new(
-        body: B,
-        verification: Verification,
-        most: usize,
-        patience: Duration,
-    ) -> Self {
+impl<B: Body, O: Observe> Reading<B, O> {
+    /// Without `patience` the body may take as long as it likes.
+    pub(super) fn new(body: B, observer: O, most: usize, patience: Option<Duration>) -> Self {
         Self {
             body,
             deadline: None,
@@ -54,7 +66,7 @@ impl<B: Body> Reading<B> {
             most,
             read: Joined::default(),
             trailers: None,
-            verification: Some(verification),
+            observer: Some(observer),
         }
     }
 
@@ -62,7 +74,7 @@ impl<B: Body> Reading<B> {
     pub(super) fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Read, RejectionKind>> {
+    ) -> Poll<Result<Read<O>, RejectionKind>> {
         let mut frames = 0;
         loop {
             let this = self.as_mut().project();
@@ -79,24 +91,24 @@ impl<B: Body> Reading<B> {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(None) => {
                     // Polled again after it was ready, which the contract of futures forbids.
-                    let Some(verification) = this.verification.take() else {
+                    let Some(observer) = this.observer.take() else {
                         return Poll::Pending;
                     };
                     return Poll::Ready(Ok(Read {
                         data: std::mem::take(this.read).whole(),
                         trailers: this.trailers.take(),
-                        verification,
+                        observer,
                     }));
                 }
             };
             match frame.into_data() {
                 Ok(mut data) => {
-                    if data.remaining() > *this.most - this.read.len() {
+                    if data.remaining() > this.most.saturating_sub(this.read.len()) {
                         return Poll::Ready(Err(RejectionKind::BodyTooLarge));
                     }
                     let part = data.copy_to_bytes(data.remaining());
-                    if let Some(verification) = this.verification {
-                        verification.update(&part);
+                    if let Some(observer) = this.observer {
+                        observer.update(&part);
                     }
                     this.read.add(part);
                 }
@@ -110,8 +122,10 @@ impl<B: Body> Reading<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, RejectionKind>> {
         let mut this = self.project();
-        if this.deadline.is_none() {
-            this.deadline.set(Some(tokio::time::sleep(*this.patience)));
+        if this.deadline.is_none()
+            && let Some(patience) = *this.patience
+        {
+            this.deadline.set(Some(tokio::time::sleep(patience)));
         }
         match this.deadline.as_pin_mut() {
             Some(deadline) => deadline.poll(cx).map(|()| Err(RejectionKind::BodyTimeout)),

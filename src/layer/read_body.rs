@@ -1,4 +1,4 @@
-//! The body of a request behind the signing layer: as it comes, or read already.
+//! The body of a request behind a layer that reads some bodies: as it comes, or read already.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,12 +9,13 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of a request that came through a [`SignedRequestLayer`](super::SignedRequestLayer).
+    /// The body of a request that came through a [`SignedRequestLayer`](super::SignedRequestLayer)
+    /// or an [`McpLayer`](super::McpLayer).
     ///
-    /// That of an unsigned request is passed through frame by frame. That of a signed one has been
-    /// read to its end: it is one frame, and its trailers, which the signature does not cover.
+    /// A body that the layer had no need to read is passed through frame by frame. One that it had
+    /// to read has come to its end: it is one frame, and its trailers.
     #[derive(Debug)]
-    pub struct SignedBody<B> {
+    pub struct ReadBody<B> {
         #[pin]
         kind: Kind<B>,
     }
@@ -29,7 +30,7 @@ pin_project! {
     }
 }
 
-impl<B> SignedBody<B> {
+impl<B> ReadBody<B> {
     pub(super) fn passed(body: B) -> Self {
         Self {
             kind: Kind::Passed { body },
@@ -44,7 +45,7 @@ impl<B> SignedBody<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for SignedBody<B> {
+impl<B: Body<Data = Bytes>> Body for ReadBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -79,7 +80,7 @@ impl<B: Body<Data = Bytes>> Body for SignedBody<B> {
     }
 }
 
-impl<B: Default> Default for SignedBody<B> {
+impl<B: Default> Default for ReadBody<B> {
     fn default() -> Self {
         Self::passed(B::default())
     }

@@ -1,0 +1,220 @@
+//! How callers are told.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+
+use super::{DenialStyle, McpLayer};
+use crate::key::KeyId;
+use crate::layer::Respond;
+use crate::layer::guard::json_rpc_answer;
+use crate::layer::respond::{Charged, StandardResponder};
+use crate::mcp::{Class, Denied, Unreadable};
+use crate::rejection::{Rejection, RejectionKind};
+
+/// Why a message is not passed on.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The request as such is turned away, whatever it asks.
+    Request(Rejection),
+    /// The body cannot be judged.
+    Unreadable(Unreadable),
+    /// One message asks for what the key may not do.
+    Denied {
+        id: Option<Box<str>>,
+        method: Box<str>,
+        denied: Denied,
+    },
+    /// So does at least one of a batch: the ids of its requests, and what is denied of each.
+    DeniedBatch(Vec<(Box<str>, Box<str>, Option<Denied>)>),
+    /// The key's limits do not allow it now.
+    Limited {
+        id: Option<Box<str>>,
+        rejection: Rejection,
+    },
+}
+
+impl McpLayer {
+    /// The answer to a request that is not passed on.
+    pub(super) fn refuse(&self, refusal: Refusal, head: &Parts, key: KeyId) -> Response<Bytes> {
+        let style = self.settings.style;
+        match refusal {
+            Refusal::Request(rejection) => self.by_http(rejection.of_key(key), head),
+            Refusal::Unreadable(fault) => unreadable(fault, key),
+            Refusal::Denied { id, method, denied } => {
+                let rejection = rejection_of(&denied).of_key(key);
+                log(&rejection);
+                match (id, style) {
+                    (None, _) => accepted(rejection),
+                    (Some(_), DenialStyle::Http) => self.by_http(rejection, head),
+                    (Some(id), style) => {
+                        let body = message(&rejection, &denied, &method, &id, style);
+                        by_json_rpc(body, rejection)
+                    }
+                }
+            }
+            Refusal::DeniedBatch(entries) => self.refuse_batch(entries, head, key),
+            Refusal::Limited { id, rejection } => match (id, style) {
+                (Some(id), DenialStyle::JsonRpc | DenialStyle::Unknown) => {
+                    let body = json_rpc_answer(&rejection, &id);
+                    by_json_rpc(body, rejection)
+                }
+                _ => self.by_http(rejection, head),
+            },
+        }
+    }
+
+    fn refuse_batch(
+        &self,
+        entries: Vec<(Box<str>, Box<str>, Option<Denied>)>,
+        head: &Parts,
+        key: KeyId,
+    ) -> Response<Bytes> {
+        let first = entries.iter().find_map(|(_, _, denied)| denied.as_ref());
+        let rejection =
+            first.map_or_else(|| Rejection::new(RejectionKind::ToolDenied), rejection_of);
+        let rejection = rejection.of_key(key);
+        log(&rejection);
+        if entries.is_empty() {
+            return accepted(rejection);
+        }
+        if self.settings.style == DenialStyle::Http {
+            return self.by_http(rejection, head);
+        }
+        let answers = entries.iter().map(|(id, method, denied)| match denied {
+            Some(denied) => {
+                let rejection = rejection_of(denied);
+                message(&rejection, denied, method, id, self.settings.style)
+            }
+            None => {
+                let text = "The batch holds a message that is not permitted for this key";
+                let refused = Rejection::new(RejectionKind::ToolDenied).saying(text.to_owned());
+                json_rpc_answer(&refused, id)
+            }
+        });
+        let body = format!("[{}]", answers.collect::<Vec<_>>().join(","));
+        by_json_rpc(body, rejection)
+    }
+
+    pub(super) fn by_http(&self, rejection: Rejection, head: &Parts) -> Response<Bytes> {
+        let mut response = match &self.settings.responder {
+            Some(responder) => responder.respond(&rejection, head),
+            None => StandardResponder::new().respond(&rejection, head),
+        };
+        if let Some(limit) = rejection.limit() {
+            response.extensions_mut().insert(Charged(limit.clone()));
+        }
+        response.extensions_mut().insert(rejection);
+        response
+    }
+}
+
+fn rejection_of(denied: &Denied) -> Rejection {
+    let kind = match denied {
+        Denied::ReadOnlyTool(_) | Denied::ReadOnlyMethod(_) => RejectionKind::ReadOnly,
+        _ => RejectionKind::ToolDenied,
+    };
+    Rejection::new(kind).saying(denied.to_string())
+}
+
+fn message(
+    rejection: &Rejection,
+    denied: &Denied,
+    method: &str,
+    id: &str,
+    style: DenialStyle,
+) -> String {
+    match style {
+        DenialStyle::Unknown => unknown(denied, method, id),
+        _ => json_rpc_answer(rejection, id),
+    }
+}
+
+/// What a server says of something that it does not have.
+fn unknown(denied: &Denied, method: &str, id: &str) -> String {
+    let (code, text) = match (denied, Class::of(method)) {
+        (Denied::Tool(name) | Denied::ReadOnlyTool(name), _) => {
+            (-32_602, format!("Unknown tool: {name}"))
+        }
+        (Denied::Prompt(name), _) => (-32_602, format!("Unknown prompt: {name}")),
+        (Denied::Resource(_), _) => (-32_602, "Resource not found".to_owned()),
+        (_, Class::Unknown) => (-32_601, "Method not found".to_owned()),
+        _ => (-32_602, "Invalid params".to_owned()),
+    };
+    let error = serde_json::json!({ "code": code, "message": text });
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}
+
+fn by_json_rpc(body: String, rejection: Rejection) -> Response<Bytes> {
+    let mut response = json(StatusCode::OK, body);
+    if let Some(wait) = rejection.retry_after() {
+        let seconds = crate::layer::respond::whole_seconds(wait);
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(limit) = rejection.limit() {
+        response.extensions_mut().insert(Charged(limit.clone()));
+    }
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+/// The answer to what wants none. It was not passed on, and saying so would have no place to go.
+fn accepted(rejection: Rejection) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+fn unreadable(fault: Unreadable, key: KeyId) -> Response<Bytes> {
+    let rejection = Rejection::new(RejectionKind::MessageUnreadable)
+        .saying(format!("The message cannot be judged: {fault}"))
+        .of_key(key);
+    log(&rejection);
+    let code = if fault.is_parse_error() {
+        -32_700
+    } else {
+        -32_600
+    };
+    let error = serde_json::json!({
+        "code": code,
+        "message": rejection.message(),
+        "data": { "code": rejection.code(), "type": rejection.kind().rejection_type().as_str() },
+    });
+    let body = format!(r#"{{"jsonrpc":"2.0","id":null,"error":{error}}}"#);
+    let mut response = json(StatusCode::BAD_REQUEST, body);
+    response.extensions_mut().insert(rejection);
+    response
+}
+
+/// The answer in place of a list that could not be filtered.
+pub(super) fn unfilterable(id: Option<&str>) -> Response<Bytes> {
+    let body = unfilterable_message(id);
+    json(StatusCode::BAD_GATEWAY, body)
+}
+
+/// What stands in place of a list that could not be filtered.
+pub(super) fn unfilterable_message(id: Option<&str>) -> String {
+    let id = id.unwrap_or("null");
+    let text = "The server's list cannot be shown to this key: it is too large or cannot be read";
+    let error = serde_json::json!({ "code": -31_002, "message": text });
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}
+
+fn json(status: StatusCode, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn log(rejection: &Rejection) {
+    tracing::debug!(
+        code = rejection.code(),
+        key = rejection.key_id().map(tracing::field::display),
+        "a message is turned away"
+    );
+}

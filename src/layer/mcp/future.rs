@@ -1,0 +1,290 @@
+//! The future of a response behind the MCP layer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::McpLayer;
+use super::answer::Refusal;
+use super::exchange::{Exchange, Reply};
+use super::judge::Verdict;
+use crate::context::KeyContext;
+use crate::gate::{Admission, Costs};
+use crate::key::LimitStatus;
+use crate::layer::drain::Drain;
+use crate::layer::reading::{Read, Reading};
+use crate::layer::{ReadBody, ResponseBody};
+use crate::mcp::ListFilter;
+use crate::rejection::{Rejection, RejectionKind};
+
+pin_project! {
+    /// The future returned by [`McpService`](super::McpService).
+    ///
+    /// Dropping it drops the request's body, or the inner service's future or answer.
+    pub struct McpFuture<S, B, R>
+    where
+        S: Service<Request<ReadBody<B>>>,
+    {
+        #[pin]
+        state: State<S, B, R, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B, R, F> {
+        Refused { response: Option<Response<Bytes>>, #[pin] rest: Option<Drain<B>> },
+        Reading { #[pin] reading: Reading<B>, call: Option<Call<S>> },
+        Charging { charge: Charge, passing: Option<Passing<S, B>> },
+        Inner { #[pin] future: F, exchange: Option<Exchange> },
+        Collecting { #[pin] reading: Reading<R>, parts: Option<Collected> },
+    }
+}
+
+/// Asking the store for more of a quota, or for the key again: boxed, as everything a store does is.
+type Charge = Pin<Box<dyn Future<Output = Result<Option<LimitStatus>, Rejection>> + Send>>;
+
+/// The service that was ready, and what to call it with besides the body.
+pub(super) struct Call<S> {
+    pub(super) service: S,
+    pub(super) head: Parts,
+    pub(super) admission: Admission,
+    pub(super) key: KeyContext,
+    pub(super) layer: McpLayer,
+}
+
+/// A request that may pass once it is paid for.
+struct Passing<S, B> {
+    call: Call<S>,
+    body: ReadBody<B>,
+    id: Option<Box<str>>,
+    filter: Option<ListFilter>,
+}
+
+/// An answer whose body is being read.
+struct Collected {
+    exchange: Exchange,
+    head: response::Parts,
+    filter: Box<ListFilter>,
+}
+
+impl<S, B, R> McpFuture<S, B, R>
+where
+    S: Service<Request<ReadBody<B>>>,
+    B: Body,
+{
+    pub(super) fn refused(response: Response<Bytes>, head: &Parts, body: B) -> Self {
+        Self {
+            state: State::Refused {
+                response: Some(response),
+                rest: Drain::of(head, body),
+            },
+        }
+    }
+
+    pub(super) fn passed(call: Call<S>, body: B, costs: Costs) -> Self {
+        let passing = Passing {
+            call,
+            body: ReadBody::passed(body),
+            id: None,
+            filter: None,
+        };
+        Self {
+            state: passing.charged(costs),
+        }
+    }
+
+    pub(super) fn reading(call: Call<S>, body: B) -> Self {
+        let settings = &call.layer.settings;
+        let deadline = Some(settings.body_deadline);
+        let reading = Reading::new(body, (), settings.max_body, deadline);
+        Self {
+            state: State::Reading {
+                reading,
+                call: Some(call),
+            },
+        }
+    }
+}
+
+impl<S, B, R> Future for McpFuture<S, B, R>
+where
+    S: Service<Request<ReadBody<B>>, Response = Response<R>>,
+    B: Body,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            // In each arm nothing is there any more only if the future is polled again after it was
+            // ready, which the contract of futures forbids.
+            let next = match state.as_mut().project() {
+                StateProjection::Refused { response, mut rest } => {
+                    if let Some(rest) = rest.as_mut().as_pin_mut() {
+                        ready!(rest.poll_done(cx));
+                    }
+                    rest.set(None);
+                    return match response.take() {
+                        Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
+                        None => Poll::Pending,
+                    };
+                }
+                StateProjection::Reading { reading, call } => {
+                    let read = ready!(reading.poll_read(cx));
+                    let Some(call) = call.take() else {
+                        return Poll::Pending;
+                    };
+                    call.judged(read)
+                }
+                StateProjection::Charging { charge, passing } => {
+                    let charged = ready!(charge.as_mut().poll(cx));
+                    let Some(passing) = passing.take() else {
+                        return Poll::Pending;
+                    };
+                    passing.paid(charged)
+                }
+                StateProjection::Inner { future, exchange } => {
+                    let response = ready!(future.poll(cx))?;
+                    let Some(mut exchange) = exchange.take() else {
+                        return Poll::Pending;
+                    };
+                    match exchange.reply(response) {
+                        Reply::Ready(response) => return Poll::Ready(Ok(response)),
+                        Reply::Collect(head, body, filter) => {
+                            let most = exchange.layer.settings.max_list;
+                            State::Collecting {
+                                reading: Reading::new(body, (), most, None),
+                                parts: Some(Collected {
+                                    exchange,
+                                    head,
+                                    filter,
+                                }),
+                            }
+                        }
+                    }
+                }
+                StateProjection::Collecting { reading, parts } => {
+                    let read = ready!(reading.poll_read(cx));
+                    let Some(Collected {
+                        exchange,
+                        head,
+                        filter,
+                    }) = parts.take()
+                    else {
+                        return Poll::Pending;
+                    };
+                    let body = read.ok().map(|read| read.data);
+                    return Poll::Ready(Ok(exchange.collected(head, body, &filter)));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S> Call<S> {
+    /// What follows on a body that was read, or could not be.
+    fn judged<B, R>(self, read: Result<Read, RejectionKind>) -> State<S, B, R, S::Future>
+    where
+        S: Service<Request<ReadBody<B>>>,
+    {
+        let read = match read {
+            Ok(read) => read,
+            Err(kind) => return self.refused(Refusal::Request(Rejection::new(kind))),
+        };
+        let Verdict { costs, id, filter } = match self.layer.judge(&read.data, &self.key) {
+            Ok(verdict) => verdict,
+            Err(refusal) => return self.refused(refusal),
+        };
+        let passing = Passing {
+            call: self,
+            body: ReadBody::buffered(read.data, read.trailers),
+            id,
+            filter,
+        };
+        passing.charged(costs)
+    }
+
+    fn refused<B, R, F>(&self, refusal: Refusal) -> State<S, B, R, F> {
+        let response = self.layer.refuse(refusal, &self.head, self.key.key_id());
+        State::Refused {
+            response: Some(response),
+            rest: None,
+        }
+    }
+}
+
+impl<S, B> Passing<S, B> {
+    fn charged<R>(self, costs: Costs) -> State<S, B, R, S::Future>
+    where
+        S: Service<Request<ReadBody<B>>>,
+    {
+        match self.call.admission.try_charge(&costs) {
+            Some(charged) => self.paid(charged),
+            None => State::Charging {
+                charge: Box::pin(self.call.admission.clone().charge(costs)),
+                passing: Some(self),
+            },
+        }
+    }
+
+    fn paid<R>(
+        mut self,
+        charged: Result<Option<LimitStatus>, Rejection>,
+    ) -> State<S, B, R, S::Future>
+    where
+        S: Service<Request<ReadBody<B>>>,
+    {
+        let limit = match charged {
+            Ok(limit) => limit,
+            Err(rejection) => {
+                let id = self.id.take();
+                return self.call.refused(match rejection.kind() {
+                    RejectionKind::RateLimited | RejectionKind::QuotaExceeded => {
+                        Refusal::Limited { id, rejection }
+                    }
+                    _ => Refusal::Request(rejection),
+                });
+            }
+        };
+        let Call {
+            mut service,
+            head,
+            admission,
+            key,
+            layer,
+        } = self.call;
+        let method = head.method.clone();
+        let request = Request::from_parts(head, self.body);
+        State::Inner {
+            future: service.call(request),
+            exchange: Some(Exchange {
+                layer,
+                admission,
+                key,
+                method,
+                id: self.id,
+                filter: self.filter,
+                limit,
+            }),
+        }
+    }
+}
+
+impl<S, B, R> std::fmt::Debug for McpFuture<S, B, R>
+where
+    S: Service<Request<ReadBody<B>>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("McpFuture").finish_non_exhaustive()
+    }
+}

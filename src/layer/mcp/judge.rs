@@ -1,0 +1,208 @@
+//! What can be decided about a request: by its head, and by its body when that is there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method};
+
+use super::McpLayer;
+use super::answer::Refusal;
+use crate::context::KeyContext;
+use crate::gate::Costs;
+use crate::key::KeyInfo;
+use crate::mcp::{
+    Class, Denied, Kind, ListFilter, Message, Peeked, is_restricted, judge, needs_filter,
+};
+use crate::rejection::{Rejection, RejectionKind};
+
+pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// What a request is, by its head.
+pub(super) enum Opening {
+    /// It passes as it is, and costs so much.
+    Pass(Costs),
+    /// Its body says what it is.
+    Read,
+}
+
+/// What a request is, by its body.
+pub(super) struct Verdict {
+    pub(super) costs: Costs,
+    /// The id of the one request, as raw JSON; none for a batch or for what is no request.
+    pub(super) id: Option<Box<str>>,
+    /// What the answer must not show.
+    pub(super) filter: Option<ListFilter>,
+}
+
+impl McpLayer {
+    /// Judges the head. The session id that the server knows is put in the place of the shown one.
+    pub(super) fn open(&self, head: &mut Parts, key: &KeyContext) -> Result<Opening, Rejection> {
+        self.unbind_session(head, key)?;
+        match head.method {
+            Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS => {
+                return Ok(Opening::Pass(Costs::Request(0)));
+            }
+            _ => {}
+        }
+        let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
+            return Ok(Opening::Pass(Costs::Request(1)));
+        }
+        let is_json = content_type.is_some_and(is_json);
+        let is_encoded = head
+            .headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let is_restricted = is_restricted(key.access(), &key.key().mcp);
+        match (is_json && !is_encoded, is_restricted) {
+            (true, _) => Ok(Opening::Read),
+            (false, false) => Ok(Opening::Pass(Costs::Request(1))),
+            (false, true) => Err(Rejection::new(RejectionKind::MediaTypeUnsupported)),
+        }
+    }
+
+    /// Judges the body.
+    pub(super) fn judge(&self, body: &Bytes, key: &KeyContext) -> Result<Verdict, Refusal> {
+        let info = key.key();
+        let peeked = match Message::peek(body) {
+            Ok(peeked) => peeked,
+            // A key without restrictions may send anything; the server answers it.
+            Err(_) if !is_restricted(info.access, &info.mcp) => {
+                return Ok(Verdict {
+                    costs: Costs::Request(1),
+                    id: None,
+                    filter: None,
+                });
+            }
+            Err(fault) => return Err(Refusal::Unreadable(fault)),
+        };
+        self.judge_messages(&peeked, info)?;
+        let messages = peeked.messages();
+        let id = match &peeked {
+            Peeked::One(message) => message.id().map(|id| id.as_json().into()),
+            Peeked::Batch(_) => None,
+        };
+        Ok(Verdict {
+            costs: self.costs(messages),
+            id,
+            filter: self.filter(messages, info),
+        })
+    }
+
+    fn judge_messages(&self, peeked: &Peeked<'_>, info: &KeyInfo) -> Result<(), Refusal> {
+        let tools = &self.settings.read_only_tools;
+        let judge = |message: &Message<'_>| judge(message, info.access, &info.mcp, tools);
+        match peeked {
+            Peeked::One(message) => judge(message).map_err(|denied| Refusal::Denied {
+                id: answerable_id(message),
+                method: message.method().unwrap_or_default().into(),
+                denied,
+            }),
+            Peeked::Batch(messages) => {
+                let denied: Vec<Option<Denied>> = messages
+                    .iter()
+                    .map(|message| judge(message).err())
+                    .collect();
+                if denied.iter().all(Option::is_none) {
+                    return Ok(());
+                }
+                let entries = messages.iter().zip(denied);
+                Err(Refusal::DeniedBatch(
+                    entries
+                        .filter_map(|(message, denied)| {
+                            let method = message.method().unwrap_or_default().into();
+                            answerable_id(message).map(|id| (id, method, denied))
+                        })
+                        .collect(),
+                ))
+            }
+        }
+    }
+
+    /// Requests cost; what asks for nothing does not.
+    fn costs(&self, messages: &[Message<'_>]) -> Costs {
+        let calls = messages.iter().filter_map(|message| {
+            if message.kind() != Kind::Request || message.method() == Some("ping") {
+                return None;
+            }
+            let tool = message.name().filter(|_| message.class() == Class::Call);
+            let cost = tool.and_then(|tool| {
+                let mut costs = self.settings.tool_costs.iter();
+                costs.find(|(tools, _)| tools.matches(tool))
+            });
+            Some((tool.map(Box::from), cost.map_or(1, |(_, cost)| *cost)))
+        });
+        Costs::Calls(calls.collect())
+    }
+
+    fn filter(&self, messages: &[Message<'_>], info: &KeyInfo) -> Option<ListFilter> {
+        let is_filtered = |message: &&Message<'_>| {
+            let lists = message.class().lists();
+            lists.is_some_and(|kind| needs_filter(kind, info.access, &info.mcp))
+        };
+        let mut lists = messages.iter().filter(is_filtered).peekable();
+        lists.peek()?;
+        let ids = lists.filter_map(Message::id);
+        Some(self.filter_of(ids.collect::<Vec<_>>(), info))
+    }
+
+    /// What a stream that is no answer to one request must not show: a server may send answers to
+    /// lists again on it.
+    pub(super) fn stream_filter(&self, info: &KeyInfo) -> Option<ListFilter> {
+        is_restricted(info.access, &info.mcp).then(|| self.filter_of(Vec::new(), info))
+    }
+
+    fn filter_of(&self, ids: Vec<crate::mcp::RequestId<'_>>, info: &KeyInfo) -> ListFilter {
+        let tools = self.settings.read_only_tools.clone();
+        ListFilter::new(ids, info.access, info.mcp.clone(), tools)
+    }
+
+    fn unbind_session(&self, head: &mut Parts, key: &KeyContext) -> Result<(), Rejection> {
+        let Some(sessions) = &self.settings.sessions else {
+            return Ok(());
+        };
+        let unknown = || Rejection::new(RejectionKind::SessionUnknown);
+        let mut shown = head.headers.get_all(SESSION_ID).iter();
+        let Some(first) = shown.next() else {
+            return Ok(());
+        };
+        if shown.next().is_some() {
+            return Err(unknown());
+        }
+        let text = first.to_str().map_err(|_| unknown())?;
+        let session = sessions.unbind(text, key.key_id()).ok_or_else(unknown)?;
+        let session = HeaderValue::from_str(session).map_err(|_| unknown())?;
+        head.headers.insert(SESSION_ID, session);
+        Ok(())
+    }
+}
+
+/// The id to answer to; none for a message that wants no answer.
+fn answerable_id(message: &Message<'_>) -> Option<Box<str>> {
+    message.id().map(|id| id.as_json().into())
+}
+
+/// `application/json`, with or without parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    essence.eq_ignore_ascii_case(b"application/json")
+}
+
+/// Says once that the layer does not stand where it can work.
+#[derive(Debug, Default)]
+pub(super) struct Misplaced(AtomicBool);
+
+impl Misplaced {
+    pub(super) fn report(&self) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "requests are refused because no key reaches McpLayer; use \
+                 `ApiKeyLayer::with_mcp`, which puts it inside"
+            );
+        }
+    }
+}
