@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use axum::Router;
 use mcp_api_keys::framework::axum::around;
+use mcp_api_keys::framework::rmcp::read_only_tools;
+use mcp_api_keys::layer::McpLayer;
 use mcp_api_keys::store::{KeyStore, MemoryStore, SqliteStore};
 use mcp_api_keys::{ApiKeys, KeyContext, NewKey};
 use rmcp::handler::server::wrapper::Parameters;
@@ -60,7 +62,8 @@ async fn serve(options: Options) -> Result<(), AnyError> {
         .await?;
 
     // The MCP server knows nothing of keys. The layer stands around the whole router, so that a
-    // key in the path is gone before anything is routed or logged.
+    // key in the path is gone before anything is routed or logged. It reads the messages, so that
+    // keys can be made for some of the tools, or for reading only.
     let notes = Notes::default();
     let mcp = StreamableHttpService::new(
         move || Ok(notes.clone()),
@@ -69,6 +72,8 @@ async fn serve(options: Options) -> Result<(), AnyError> {
     );
     let router = Router::new().route_service("/mcp", mcp);
     let layer = keys.layer().server("quickstart").path_keys("/mcp/{key}")?;
+    let tools = read_only_tools(&Notes::tool_router().list_all());
+    let layer = layer.with_mcp(McpLayer::new().read_only_tools(tools));
     let app = around(layer, router);
 
     let listener = tokio::net::TcpListener::bind(options.listen).await?;

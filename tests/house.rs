@@ -39,8 +39,8 @@ const FLOORS: &[(&str, u32)] = &[
 
 /// Crates that are known in one place only.
 const KNOWN_IN: &[(&str, &[&str])] = &[
-    ("tower_layer", &["layer/"]),
-    ("tower_service", &["layer/"]),
+    ("tower_layer", &["layer/", "framework/axum.rs"]),
+    ("tower_service", &["layer/", "framework/axum.rs"]),
     // In `framework/mod.rs` the names are those of its own modules.
     ("axum", &["framework/axum.rs", "framework/mod.rs"]),
     ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),

@@ -16,17 +16,21 @@
 //! For rules on addresses, serve with the peer's address:
 //! `axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())`.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, Request};
+use axum::response::IntoResponse;
 use http::request::Parts;
 use http::{Extensions, StatusCode, Uri};
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::context::KeyContext;
-use crate::layer::ApiKeyLayer;
 
-/// Puts `layer` around the whole of `router`, so that it runs before any routing.
+/// Puts `layer`, an [`ApiKeyLayer`](crate::ApiKeyLayer) or one with more inside, around the whole of
+/// `router`, so that it runs before any routing.
 ///
 /// `Router::layer` runs after routing: it protects the routes, but a key in the path has been
 /// matched and captured by then. Around the router, routing sees the path without the key.
@@ -43,9 +47,15 @@ use crate::layer::ApiKeyLayer;
 /// # Ok(())
 /// # }
 /// ```
-pub fn around(layer: ApiKeyLayer, router: Router) -> Router {
+pub fn around<L>(layer: L, router: Router) -> Router
+where
+    L: Layer<Router>,
+    L::Service: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request>>::Response: IntoResponse,
+    <L::Service as Service<Request>>::Future: Send + 'static,
+{
     // A router without routes hands every request on as it came.
-    Router::new().fallback_service(layer.around(router))
+    Router::new().fallback_service(layer.layer(router))
 }
 
 impl<S: Sync> FromRequestParts<S> for KeyContext {

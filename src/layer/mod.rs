@@ -247,12 +247,6 @@ impl ApiKeyLayer {
         &self.gate
     }
 
-    /// The service `inner` behind this layer: what `Layer::layer` does, for rooms without tower.
-    #[cfg(feature = "axum")]
-    pub(crate) fn around<S>(self, inner: S) -> ApiKeyService<S> {
-        ApiKeyService::new(inner, self)
-    }
-
     fn with_gate(mut self, change: impl FnOnce(Gate) -> Gate) -> Self {
         self.gate = change(self.gate);
         self
