@@ -37,6 +37,9 @@ pub(crate) struct SseFilter {
 }
 
 impl SseFilter {
+    /// The most that is held back of one event, unless told otherwise: 4 MiB.
+    pub(crate) const MAX_EVENT: usize = 4 << 20;
+
     /// A filter that holds back at most `max_event` bytes.
     pub(crate) fn new(list: ListFilter, max_event: usize) -> Self {
         Self {

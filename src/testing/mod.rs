@@ -14,6 +14,8 @@
 mod clock;
 mod faults;
 
+#[doc(hidden)]
+pub mod mcp;
 pub mod records;
 pub mod store;
 

@@ -18,7 +18,7 @@ pub use self::service::McpService;
 pub use self::stack::McpApiKeyLayer;
 use super::Respond;
 use crate::key::Glob;
-use crate::mcp::{ReadOnlyTools, Sessions};
+use crate::mcp::{ReadOnlyTools, Sessions, SseFilter};
 
 /// Holds keys to what they may do on an MCP server, behind an [`ApiKeyLayer`](super::ApiKeyLayer).
 ///
@@ -116,7 +116,7 @@ impl McpLayer {
                 style: DenialStyle::default(),
                 max_body: 4 * 1_024 * 1_024,
                 body_deadline: Duration::from_secs(30),
-                max_list: 4 * 1_024 * 1_024,
+                max_list: SseFilter::MAX_EVENT,
                 tool_costs: Vec::new(),
                 sessions: Some(Arc::new(Sessions::random())),
                 responder: None,

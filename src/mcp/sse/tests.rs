@@ -6,7 +6,7 @@ use crate::key::{Access, McpRules};
 
 /// The answer to request 1 of a key that may use `note_*` and no other tools.
 fn stream() -> SseFilter {
-    bounded(4 << 20)
+    bounded(SseFilter::MAX_EVENT)
 }
 
 fn bounded(max_event: usize) -> SseFilter {
