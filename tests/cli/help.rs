@@ -28,7 +28,9 @@ fn completions_know_the_commands_of_every_shell() {
         let run = Run::of(&bare(&format!("completions {shell}")).output().unwrap());
         assert_eq!(run.code, 0);
         assert!(
-            run.out.contains("rotate") && run.out.contains("allow-ip"),
+            ["rotate", "allow-ip", "default-key", "suspend"]
+                .iter()
+                .all(|word| run.out.contains(word)),
             "{shell}"
         );
     }
@@ -56,6 +58,19 @@ fn help_and_version_need_no_store_and_tell_the_environment() {
         "delete",
         "import",
         "audit",
+        "usage",
+        "safety",
+        "owner",
+        "owner set",
+        "owner list",
+        "owner remove",
+        "plan",
+        "plan set",
+        "plan show",
+        "connections",
+        "disconnect",
+        "default-key",
+        "bootstrap",
         "serve",
     ] {
         let help = Run::of(&bare(&format!("{command} --help")).output().unwrap());

@@ -20,7 +20,7 @@ fn create_shows_the_key_on_a_line_of_its_own_after_saying_so() {
 #[test]
 fn create_answers_programs_with_everything_that_was_set() {
     let office = Office::new();
-    let made = office.create("--name ci-bot --description 'builds things' --owner ada --server mail --server files --scope files:read --scope models:* --allow-ip 203.0.113.0/24 --allow-ip 2001:db8::1 --deny-ip 203.0.113.66 --rate 60/min:10 --rate day=5000/day --expires-at 2099-01-31T00:00:00Z --metadata environment=production --metadata formula=a=b --inactive");
+    let made = office.create("--name ci-bot --description 'builds things' --owner ada --server mail --server files --scope files:read --scope models:* --allow-ip 203.0.113.0/24 --allow-ip 2001:db8::1 --deny-ip 203.0.113.66 --rate 60/min:10 --rate day=5000/day --plan free --quota 1000/day --quota tokens=9/month --signed-only --client claude --expires-at 2099-01-31T00:00:00Z --metadata environment=production --metadata formula=a=b --inactive");
     let expected = json!({
         "name": "ci-bot",
         "description": "builds things",
@@ -33,6 +33,14 @@ fn create_answers_programs_with_everything_that_was_set() {
             { "name": "default", "count": 60, "per": "minute", "burst": 10 },
             { "name": "day", "count": 5000, "per": "day" },
         ],
+        "plan": "free",
+        "quotas": [
+            { "name": "quota", "amount": 1000, "per": "day" },
+            { "name": "tokens", "amount": 9, "per": "month" },
+        ],
+        "signing": "required",
+        "connection": { "client": "claude" },
+        "server_count": 2,
         "metadata": { "environment": "production", "formula": "a=b" },
         "expires_at": "2099-01-31T00:00:00Z",
         "last_used_at": null,
@@ -51,6 +59,9 @@ fn create_answers_programs_with_everything_that_was_set() {
     let mut shown = office.json(&format!("show {handle}"));
     assert!(shown.get("key").is_none(), "{shown}");
     shown["key"] = made["key"].clone();
+    for standing in ["owner_active", "rights", "quota_status"] {
+        assert!(shown.as_object_mut().unwrap().remove(standing).is_some());
+    }
     assert_eq!(shown, made);
 }
 

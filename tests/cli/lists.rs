@@ -13,7 +13,15 @@ fn list_shows_people_a_table_and_programs_a_page() {
     let lines: Vec<_> = table.lines().collect();
     assert_eq!(lines.len(), 3, "{table}");
     for word in [
-        "KEY", "NAME", "OWNER", "STATUS", "SERVERS", "SCOPES", "CREATED", "EXPIRES",
+        "KEY",
+        "NAME",
+        "OWNER",
+        "STATUS",
+        "SERVERS",
+        "SCOPES",
+        "CREATED",
+        "LAST USED",
+        "EXPIRES",
     ] {
         assert!(lines[0].contains(word), "{word}: {table}");
     }
@@ -92,4 +100,26 @@ fn pages_join_without_gaps_or_repetitions() {
     let run = office.run("list --limit 2");
     assert_eq!(run.out.lines().count(), 3);
     assert!(run.err.contains("--after key_"), "{run:?}");
+}
+
+#[test]
+fn list_filters_by_plan_age_use_and_kind() {
+    let office = Office::new();
+    office.create("--name old --plan free");
+    office.create("--name new --owner ada --client claude");
+    let created = text(&office.json("list --name new")["keys"][0]["created_at"]);
+    assert_eq!(office.names("--plan free"), ["old"]);
+    assert!(office.names("--plan standard").is_empty());
+    assert_eq!(office.names("--connections"), ["new"]);
+    assert_eq!(
+        office.names(&format!("--created-before {created}")),
+        ["old"]
+    );
+    assert!(office.names("--created-before 1h").is_empty());
+    assert!(office.names("--idle-for 1h").is_empty());
+    // A key that was never used is idle since it was made.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    assert_eq!(office.names("--idle-for 1s"), ["old", "new"]);
+    assert_eq!(office.error(2, "list --idle-for 0d")["field"], "idle_for");
+    assert_eq!(office.error(2, "list --plan 'a b'")["field"], "plan");
 }

@@ -12,14 +12,19 @@
 
 mod audit;
 mod changes;
+mod connections;
 mod faults;
 mod grace;
 mod help;
 mod import;
 mod issue;
 mod lists;
+mod many;
 mod office;
 mod opening;
+mod owners;
+mod plans;
 mod processes;
 mod rows;
 mod secrets;
+mod standing;
