@@ -69,7 +69,10 @@ impl Update {
             || !self.servers.is_empty()
             || !self.scopes.is_empty()
             || self.access.is_some()
+            || self.signing.is_some()
+            || self.plan.is_some()
             || !self.rates.is_empty()
+            || !self.quotas.is_empty()
             || self.expiry.after.is_some()
             || self.expiry.at.is_some();
         let removed = self.no_description
@@ -77,7 +80,9 @@ impl Update {
             || self.all_servers
             || self.no_servers
             || self.no_scopes
+            || self.no_plan
             || self.no_rates
+            || self.no_quotas
             || self.no_expiry;
         !named && !removed && !self.changes_networks() && !self.changes_metadata()
     }
@@ -113,8 +118,17 @@ impl Update {
         if let Some(access) = self.access {
             update = update.access(access);
         }
+        if let Some(signing) = self.signing {
+            update = update.signing(signing);
+        }
+        if self.no_plan || self.plan.is_some() {
+            update = update.plan(self.plan.clone());
+        }
         if self.no_rates || !self.rates.is_empty() {
             update = update.limits(self.rates.clone());
+        }
+        if self.no_quotas || !self.quotas.is_empty() {
+            update = update.quotas(self.quotas.clone());
         }
         if let Some(duration) = self.expiry.after {
             update = update.expires_at(Some(output.now().saturating_add(duration)));

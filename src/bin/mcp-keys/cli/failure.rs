@@ -32,7 +32,11 @@ const OPTIONS: &[(&str, &str)] = &[
     ("scopes", "--scope"),
     ("access", "--access"),
     ("networks", "--allow-ip, --deny-ip"),
+    ("plan", "--plan"),
     ("limits", "--rate"),
+    ("quotas", "--quota"),
+    ("client", "--client"),
+    ("signing", "--signing, --signed-only"),
     ("expires_at", "--expires-in, --expires-at"),
     ("metadata", "--metadata"),
     ("reason", "--reason"),
@@ -143,6 +147,10 @@ impl Failure {
             field: self.field.as_deref(),
         };
         serde_json::json!(error)
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     pub(super) fn exit(&self) -> u8 {

@@ -27,14 +27,26 @@ pub(super) fn create(args: &Create, keys: &Keys, output: Output) -> Result<(), F
     if args.read_only {
         new = new.read_only();
     }
+    if args.signed_only {
+        new = new.signed_only();
+    }
+    if let Some(client) = &args.client {
+        new = new.connection(client.as_str());
+    }
     for network in &args.networks.allow {
         new = new.allow_from(*network);
     }
     for network in &args.networks.deny {
         new = new.deny_from(*network);
     }
+    if let Some(plan) = &args.plan {
+        new = new.plan(plan.as_str());
+    }
     for limit in &args.rates {
         new = new.rate(limit.clone());
+    }
+    for quota in &args.quotas {
+        new = new.quota(quota.clone());
     }
     for (key, value) in facts {
         new = new.metadata(key, value);
@@ -68,7 +80,7 @@ pub(super) fn rotate(args: &Rotate, keys: &Keys, output: Output) -> Result<(), F
     })
 }
 
-fn format_of(writing: &Writing) -> Result<KeyFormat, Failure> {
+pub(super) fn format_of(writing: &Writing) -> Result<KeyFormat, Failure> {
     writing
         .to_format()
         .map_err(|error| Failure::usage("prefix", format!("--prefix: {error}")))

@@ -1,7 +1,7 @@
 //! The command line: `mcp-keys [--store URL] [--json] COMMAND`.
 //!
 //! 1. What is wrong with the command line is found before a store is opened.
-//! 2. A key in clear is written by `create` and `rotate`, to stdout, once.
+//! 2. A key in clear is written by `create`, `rotate`, `default-key` and `bootstrap`, to stdout, once.
 //! 3. stdout holds the answer and nothing else; remarks and errors go to stderr.
 //! 4. A command ends when its change is committed and its answer written.
 //! 5. Every change is made in somebody's name, which stands in the audit trail.
@@ -11,13 +11,20 @@ mod args;
 mod audit;
 mod change;
 mod completions;
+mod connections;
 mod failure;
 mod find;
+mod first;
 mod formats;
 mod import;
 mod issue;
 mod output;
+mod owner;
+mod plan;
 mod read;
+mod safety;
+mod standing;
+mod usage;
 mod values;
 mod withdraw;
 
@@ -26,6 +33,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mcp_api_keys::store::SqliteStore;
 use mcp_api_keys::{Clock as _, KeyFormat, KeyManager, Principal, SystemClock};
 
 use self::args::{Cli, Command};
@@ -58,6 +66,7 @@ fn act(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(args) => return serve(*args, &keys),
         Command::Import(args) => return import::import(&args, &keys, output),
+        Command::Revoke(args) => return withdraw::revoke(&args, &keys, output),
         Command::Create(args) => issue::create(&args, &keys, output),
         Command::Rotate(args) => issue::rotate(&args, &keys, output),
         Command::List(args) => read::list(&args, &keys, output),
@@ -67,7 +76,14 @@ fn act(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Disable(args) => change::disable(&args, &keys, output),
         Command::EndGrace(args) => change::end_grace(&args, &keys, output),
         Command::Audit(args) => audit::audit(&args, &keys, output),
-        Command::Revoke(args) => withdraw::revoke(&args, &keys, output),
+        Command::Usage(args) => usage::usage(&args, &keys, output),
+        Command::Safety(args) => safety::safety(&args, &keys, output),
+        Command::Owner(command) => owner::owner(&command, &keys, output),
+        Command::Plan(command) => plan::plan(&command, &keys, output),
+        Command::Connections(args) => connections::connections(&args, &keys, output),
+        Command::Disconnect(args) => connections::disconnect(&args, &keys, output),
+        Command::DefaultKey(args) => first::default_key(&args, &keys, output),
+        Command::Bootstrap(args) => first::bootstrap(&args, &keys, output),
         Command::Delete(args) => withdraw::delete(&args, &keys, output),
         Command::Formats(args) => formats::formats(&args, output),
         Command::Completions(args) => completions::completions(&args, output),
@@ -107,12 +123,24 @@ impl Keys {
         format: KeyFormat,
         work: impl AsyncFnOnce(&KeyManager) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.open(format, async |manager, _| work(manager).await)
+    }
+
+    /// The same with the store, for what no manager tells.
+    fn open<T>(
+        &self,
+        format: KeyFormat,
+        work: impl AsyncFnOnce(&KeyManager, &SqliteStore) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let url = self.url()?;
         block_on(async {
             let store = setup::store(url).await?;
             let done = match setup::builder(store.clone()) {
                 Ok(builder) => match builder.format(format).build().await {
-                    Ok(keys) => work(&keys.manager().acting_as(self.principal.clone())).await,
+                    Ok(keys) => {
+                        let manager = keys.manager().acting_as(self.principal.clone());
+                        work(&manager, &store).await
+                    }
                     Err(error) => Err(error.into()),
                 },
                 Err(error) => Err(error.into()),

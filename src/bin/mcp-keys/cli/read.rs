@@ -11,6 +11,7 @@ use super::args::{List, OneKey};
 use super::failure::Failure;
 use super::find::find;
 use super::output::Output;
+use super::standing::Standing;
 
 /// How many keys are read at once.
 const PAGE: usize = 1_000;
@@ -22,6 +23,10 @@ pub(super) fn list(args: &List, keys: &Keys, output: Output) -> Result<(), Failu
     filter.status = args.status;
     filter.name_contains.clone_from(&args.name);
     filter.expires_before = args.expires_before.map(|when| when.after(output.now()));
+    filter.plan.clone_from(&args.plan);
+    filter.created_before = args.created_before.map(|when| when.before(output.now()));
+    filter.idle_since = args.idle_for.map(|idle| output.now().saturating_sub(idle));
+    filter.connections = args.connections.then_some(true);
     filter.include_revoked = args.all;
     keys.manage(async |manager| {
         let (found, next) = pages(manager, &filter, args.after, args.limit).await?;
@@ -30,7 +35,7 @@ pub(super) fn list(args: &List, keys: &Keys, output: Output) -> Result<(), Failu
 }
 
 /// Reads page after page until there are no more, or as many as are wanted.
-async fn pages(
+pub(super) async fn pages(
     manager: &KeyManager,
     filter: &KeyFilter,
     mut after: Option<KeyId>,
@@ -50,5 +55,9 @@ async fn pages(
 }
 
 pub(super) fn show(args: &OneKey, keys: &Keys, output: Output) -> Result<(), Failure> {
-    keys.manage(async |manager| output.key(&find(manager, &args.key, output).await?))
+    keys.manage(async |manager| {
+        let info = find(manager, &args.key, output).await?;
+        let standing = Standing::of(manager, &info).await?;
+        output.key(&info, &standing)
+    })
 }

@@ -1,10 +1,10 @@
-//! Values that the library has no reader for: durations, rates with name and burst, facts.
+//! Values that the library has no reader for: durations, rates and quotas with their names, facts.
 
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use mcp_api_keys::key::{Access, Metadata, StatusKind};
+use mcp_api_keys::key::{Access, Metadata, ParseQuotaError, Quota, Role, Signing, StatusKind};
 use mcp_api_keys::{KeyFormat, RateLimit, Timestamp};
 
 use super::failure::Failure;
@@ -31,10 +31,7 @@ impl When {
     pub(crate) fn before(self, now: Timestamp) -> Timestamp {
         match self {
             Self::At(time) => time,
-            Self::In(duration) => {
-                let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-                Timestamp::from_millis(now.as_millis().saturating_sub(millis))
-            }
+            Self::In(duration) => now.saturating_sub(duration),
         }
     }
 }
@@ -120,6 +117,29 @@ pub(super) fn written(limit: &RateLimit) -> String {
     }
 }
 
+/// Reads `[name=]1000/day`.
+pub(super) fn quota(text: &str) -> Result<Quota, String> {
+    let (name, rest) = match text.split_once('=') {
+        Some((name, rest)) => (Some(name), rest),
+        None => (None, text),
+    };
+    let quota: Quota = rest
+        .parse()
+        .map_err(|error: ParseQuotaError| error.to_string())?;
+    Ok(match name {
+        Some(name) => quota.named(name),
+        None => quota,
+    })
+}
+
+/// Writes a quota the way it is read.
+pub(super) fn written_quota(quota: &Quota) -> String {
+    match quota.name() {
+        Quota::DEFAULT_NAME => quota.to_string(),
+        name => format!("{name}={quota}"),
+    }
+}
+
 /// Reads `key=value`; the value may hold further equals signs, or nothing.
 pub(super) fn pair(text: &str) -> Result<Pair, &'static str> {
     match text.split_once('=') {
@@ -157,6 +177,16 @@ pub(super) fn status() -> impl TypedValueParser<Value = StatusKind> {
 /// Reads a level of access; the words appear in the help and in completions.
 pub(super) fn access() -> impl TypedValueParser<Value = Access> {
     PossibleValuesParser::new(["read-only", "full"]).try_map(|word| Access::from_str(&word))
+}
+
+/// Reads whether requests must be signed; the words appear in the help and in completions.
+pub(super) fn signing() -> impl TypedValueParser<Value = Signing> {
+    PossibleValuesParser::new(["by-layer", "required"]).try_map(|word| Signing::from_str(&word))
+}
+
+/// Reads a role; the words appear in the help and in completions.
+pub(super) fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(["admin", "member"]).try_map(|word| Role::from_str(&word))
 }
 
 /// Reads the name of somebody who acts; none is as good as left out.
@@ -215,6 +245,18 @@ mod tests {
             assert_eq!(rate(text).map(|limit| written(&limit)), Ok(text.to_owned()));
         }
         assert_eq!(rate("default=60/min"), rate("60/min"));
+    }
+
+    #[test]
+    fn quotas_are_written_the_way_they_are_read() {
+        for text in ["1000/day", "100000/month", "tokens=5/month"] {
+            let read = quota(text).map(|quota| written_quota(&quota));
+            assert_eq!(read, Ok(text.to_owned()));
+        }
+        assert_eq!(quota("quota=5/day"), quota("5/day"));
+        for text in ["", "5", "0/day", "5/min", "5/day:3", "a=b=5/day", "+5/day"] {
+            assert!(quota(text).is_err(), "{text}");
+        }
     }
 
     #[test]

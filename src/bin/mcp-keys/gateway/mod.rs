@@ -118,6 +118,9 @@ impl ServeArgs {
 /// How often changes are looked for that other processes made in the store.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the end may wait for the last uses of keys to be written down.
+const FLUSH: Duration = Duration::from_secs(3);
+
 /// Serves until the process is told to end.
 ///
 /// # Errors
@@ -137,7 +140,14 @@ pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(
     }
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
-    listen::run(config.listen, acceptor, Arc::new(gateway)).await
+    let served = listen::run(config.listen, acceptor, Arc::new(gateway)).await;
+    let flushed = tokio::time::timeout(FLUSH, keys.flush()).await;
+    match flushed.map_err(|_| "the store did not answer in time") {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the last uses of keys were not written down"),
+        Err(error) => tracing::warn!(error, "the last uses of keys were not written down"),
+    }
+    served
 }
 
 /// A program that has set up logging already keeps what it has.
