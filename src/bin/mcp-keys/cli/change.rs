@@ -1,6 +1,6 @@
 //! `update`, `enable`, `disable` and `end-grace`.
 
-use mcp_api_keys::key::{KeyInfo, NetworkRules, Revision, Servers};
+use mcp_api_keys::key::{KeyInfo, McpRules, NetworkRules, Revision, Servers};
 use mcp_api_keys::{Error, ErrorKind, KeyManager, KeyUpdate};
 
 use super::args::{ChangeKey, Update};
@@ -84,7 +84,15 @@ impl Update {
             || self.no_rates
             || self.no_quotas
             || self.no_expiry;
-        !named && !removed && !self.changes_networks() && !self.changes_metadata()
+        !named
+            && !removed
+            && !self.changes_tools()
+            && !self.changes_networks()
+            && !self.changes_metadata()
+    }
+
+    fn changes_tools(&self) -> bool {
+        self.no_tool_rules || !self.tools.is_empty()
     }
 
     fn changes_networks(&self) -> bool {
@@ -135,13 +143,19 @@ impl Update {
         } else if self.no_expiry || self.expiry.at.is_some() {
             update = update.expires_at(self.expiry.at);
         }
+        if self.changes_tools() {
+            let none = McpRules::default();
+            let before = if self.no_tool_rules { &none } else { &info.mcp };
+            update = update.mcp(self.tools.on(before));
+        }
         if self.changes_networks() {
             update = update.networks(self.networks_on(info));
         }
         if self.changes_metadata() {
             update = update.metadata(self.metadata_on(info));
         }
-        let builds_on_it = self.changes_networks() || self.changes_metadata();
+        let builds_on_it =
+            self.changes_tools() || self.changes_networks() || self.changes_metadata();
         match self.if_revision {
             Some(wanted) => update.only_at(Revision::new(wanted)),
             None if builds_on_it => update.only_at(info.revision),

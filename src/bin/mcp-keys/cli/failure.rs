@@ -31,6 +31,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("servers", "--server"),
     ("scopes", "--scope"),
     ("access", "--access"),
+    ("mcp", "--allow-tool, --deny-tool and the like"),
     ("networks", "--allow-ip, --deny-ip"),
     ("plan", "--plan"),
     ("limits", "--rate"),

@@ -1,5 +1,6 @@
 //! `create` and `rotate`: the commands that show a key in clear.
 
+use mcp_api_keys::key::McpRules;
 use mcp_api_keys::{KeyFormat, NewKey};
 
 use super::args::{Create, Rotate, Writing};
@@ -33,6 +34,7 @@ pub(super) fn create(args: &Create, keys: &Keys, output: Output) -> Result<(), F
     if let Some(client) = &args.client {
         new = new.connection(client.as_str());
     }
+    new = new.mcp(args.tools.on(&McpRules::default()));
     for network in &args.networks.allow {
         new = new.allow_from(*network);
     }

@@ -4,7 +4,9 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use mcp_api_keys::key::{Access, Metadata, ParseQuotaError, Quota, Role, Signing, StatusKind};
+use mcp_api_keys::key::{
+    Access, Glob, Metadata, ParseQuotaError, Quota, Role, ServerName, Signing, StatusKind,
+};
 use mcp_api_keys::{KeyFormat, RateLimit, Timestamp};
 
 use super::failure::Failure;
@@ -80,8 +82,32 @@ pub(super) fn when(text: &str) -> Result<When, &'static str> {
     )
 }
 
-/// Reads `[name=]60/min[:burst]`.
+/// Reads `[name=]60/min[:burst][@server][#tool]`.
 pub(super) fn rate(text: &str) -> Result<RateLimit, String> {
+    let (text, tool) = match text.split_once('#') {
+        Some((text, tool)) => (text, Some(tool)),
+        None => (text, None),
+    };
+    let (text, server) = match text.split_once('@') {
+        Some((text, server)) => (text, Some(server)),
+        None => (text, None),
+    };
+    let mut limit = everywhere(text)?;
+    if let Some(server) = server {
+        let server: ServerName = server
+            .parse()
+            .map_err(|error| format!("its server {error}"))?;
+        limit = limit.on_server(server);
+    }
+    if let Some(tool) = tool {
+        let tool: Glob = tool.parse().map_err(|error| format!("its tool {error}"))?;
+        limit = limit.on_tool(tool);
+    }
+    Ok(limit)
+}
+
+/// Reads `[name=]60/min[:burst]`.
+fn everywhere(text: &str) -> Result<RateLimit, String> {
     let (name, rest) = match text.split_once('=') {
         Some((name, rest)) => (Some(name), rest),
         None => (None, text),
@@ -110,11 +136,17 @@ pub(super) fn written(limit: &RateLimit) -> String {
         RateLimit::DEFAULT_NAME => String::new(),
         name => format!("{name}="),
     };
-    if limit.burst_size() == limit.count() {
-        format!("{name}{limit}")
-    } else {
-        format!("{name}{limit}:{}", limit.burst_size())
-    }
+    let burst = match limit.burst_size() {
+        size if size == limit.count() => String::new(),
+        size => format!(":{size}"),
+    };
+    let server = limit
+        .server()
+        .map_or_else(String::new, |server| format!("@{server}"));
+    let tool = limit
+        .tool()
+        .map_or_else(String::new, |tool| format!("#{tool}"));
+    format!("{name}{limit}{burst}{server}{tool}")
 }
 
 /// Reads `[name=]1000/day`.
@@ -241,7 +273,14 @@ mod tests {
 
     #[test]
     fn rates_are_written_the_way_they_are_read() {
-        for text in ["60/min", "60/min:10", "day=5000/day", "calls=5/s:1"] {
+        for text in [
+            "60/min",
+            "60/min:10",
+            "day=5000/day",
+            "calls=5/s:1",
+            "60/min@files",
+            "a=5/min:1@files#export_*=",
+        ] {
             assert_eq!(rate(text).map(|limit| written(&limit)), Ok(text.to_owned()));
         }
         assert_eq!(rate("default=60/min"), rate("60/min"));
@@ -271,6 +310,9 @@ mod tests {
             "60/min:x",
             "60/week",
             "a=b=60/min",
+            "60/min@",
+            "60/min#",
+            "60/min@a b",
         ] {
             assert!(rate(text).is_err(), "{text}");
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use mcp_api_keys::key::{
-    ClientId, Network, OwnerId, PlanName, Quota, RateLimit, ScopeGrant, ServerName,
+    ClientId, Glob, McpRules, Network, OwnerId, PlanName, Quota, RateLimit, ScopeGrant, ServerName,
 };
 use mcp_api_keys::{KeyFormat, Timestamp};
 
@@ -17,6 +17,7 @@ Examples:
   mcp-keys create --name office --all-servers --scope '*' --allow-ip 203.0.113.0/24
   mcp-keys create --name agent --server mail --rate 60/min --rate day=5000/day
   mcp-keys create --name dashboard --all-servers --scope '*' --read-only
+  mcp-keys create --name notes-bot --server notes --allow-tool 'read_*' --deny-tool read_private
   mcp-keys create --name app --server notes --format plain --prefix mgw_
   mcp-keys create --name laptop --owner ada --all-servers --format segmented --prefix ok1
   mcp-keys create --name trial --server files --plan free --quota 1000/day
@@ -67,14 +68,17 @@ pub(crate) struct Create {
     pub(crate) client: Option<ClientId>,
 
     #[command(flatten)]
+    pub(crate) tools: ToolLists,
+
+    #[command(flatten)]
     pub(crate) networks: NetworkLists,
 
     /// A plan, whose limits it has but for those that it has of the same name itself
     #[arg(long, value_name = "PLAN")]
     pub(crate) plan: Option<PlanName>,
 
-    /// How often it may be used: 60/min, with a burst 60/min:10, under a name day=5000/day; may be
-    /// repeated
+    /// How often it may be used: 60/min, with a burst 60/min:10, under a name day=5000/day, on one
+    /// server a=60/min@files, by calls of some MCP tools b=5/min#export_*; may be repeated
     #[arg(long = "rate", value_name = "RATE", action = ArgAction::Append, value_parser = values::rate)]
     pub(crate) rates: Vec<RateLimit>,
 
@@ -99,6 +103,77 @@ pub(crate) struct Create {
 
     #[command(flatten)]
     pub(crate) acting: Acting,
+}
+
+/// What it may use of MCP servers. In each pattern `*` stands for any characters.
+#[derive(Debug, Args)]
+pub(crate) struct ToolLists {
+    /// Tools that it may call, and no others, such as read_*; may be repeated
+    #[arg(long, value_name = "GLOB", action = ArgAction::Append)]
+    pub(crate) allow_tool: Vec<Glob>,
+
+    /// Tools that it may not call, even where they are allowed; may be repeated
+    #[arg(long, value_name = "GLOB", action = ArgAction::Append)]
+    pub(crate) deny_tool: Vec<Glob>,
+
+    /// Resources that it may read, and no others, such as file:///srv/*; may be repeated
+    #[arg(long, value_name = "GLOB", action = ArgAction::Append)]
+    pub(crate) allow_resource: Vec<Glob>,
+
+    /// Resources that it may not read, even where they are allowed; may be repeated
+    #[arg(long, value_name = "GLOB", action = ArgAction::Append)]
+    pub(crate) deny_resource: Vec<Glob>,
+
+    /// Prompts that it may get, and no others; may be repeated
+    #[arg(long, value_name = "GLOB", action = ArgAction::Append)]
+    pub(crate) allow_prompt: Vec<Glob>,
+
+    /// Prompts that it may not get, even where they are allowed; may be repeated
+    #[arg(long, value_name = "GLOB", action = ArgAction::Append)]
+    pub(crate) deny_prompt: Vec<Glob>,
+}
+
+impl ToolLists {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lists().iter().all(|list| list.is_empty())
+    }
+
+    /// The rules that the options make, where a list that none names is as in `before`.
+    pub(crate) fn on(&self, before: &McpRules) -> McpRules {
+        let earlier = [
+            before.tools().allow(),
+            before.tools().deny(),
+            before.resources().allow(),
+            before.resources().deny(),
+            before.prompts().allow(),
+            before.prompts().deny(),
+        ];
+        let adds: [fn(McpRules, Glob) -> McpRules; 6] = [
+            McpRules::allow_tool,
+            McpRules::deny_tool,
+            McpRules::allow_resource,
+            McpRules::deny_resource,
+            McpRules::allow_prompt,
+            McpRules::deny_prompt,
+        ];
+        let mut rules = McpRules::default();
+        for ((named, before), add) in self.lists().into_iter().zip(earlier).zip(adds) {
+            let list = if named.is_empty() { before } else { named };
+            rules = list.iter().cloned().fold(rules, add);
+        }
+        rules
+    }
+
+    fn lists(&self) -> [&[Glob]; 6] {
+        [
+            &self.allow_tool,
+            &self.deny_tool,
+            &self.allow_resource,
+            &self.deny_resource,
+            &self.allow_prompt,
+            &self.deny_prompt,
+        ]
+    }
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use mcp_api_keys::key::{
 };
 
 use super::Acting;
-use super::create::{Expiry, NetworkLists};
+use super::create::{Expiry, NetworkLists, ToolLists};
 use crate::cli::values::{self, Pair};
 
 #[derive(Debug, Args)]
@@ -81,6 +81,13 @@ pub(crate) struct Update {
     /// Whether its requests must be signed, whatever the server asks, or the server decides
     #[arg(long, value_name = "SIGNING", value_parser = values::signing())]
     pub(crate) signing: Option<Signing>,
+
+    #[command(flatten)]
+    pub(crate) tools: ToolLists,
+
+    /// Let it use every tool, resource and prompt; lists that are named at the same time are kept
+    #[arg(long)]
+    pub(crate) no_tool_rules: bool,
 
     #[command(flatten)]
     pub(crate) networks: NetworkLists,

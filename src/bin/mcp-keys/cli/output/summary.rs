@@ -1,7 +1,7 @@
 //! A key as people see it: a row of a list, or one line for each thing there is to know.
 
 use mcp_api_keys::Timestamp;
-use mcp_api_keys::key::{KeyInfo, KeyStatus, QuotaStatus, Servers, Signing};
+use mcp_api_keys::key::{KeyInfo, KeyStatus, NameRules, QuotaStatus, Servers, Signing};
 
 use super::table::{
     dash, harmless, joined, or_never, quotas, rates, scopes, servers, to_the_second,
@@ -112,6 +112,13 @@ fn lines(info: &KeyInfo, now: Timestamp, used: &[QuotaStatus]) -> Lines {
     if info.signing != Signing::ByLayer {
         lines.add("signing", info.signing.to_string());
     }
+    for (what, rules) in [
+        ("tools", info.mcp.tools()),
+        ("resources", info.mcp.resources()),
+        ("prompts", info.mcp.prompts()),
+    ] {
+        lines.add(what, permitted(rules));
+    }
     lines.add("allowed from", joined(info.networks.allow()));
     lines.add("denied from", joined(info.networks.deny()));
     lines.add("plan", joined(&info.plan));
@@ -141,6 +148,19 @@ fn lines(info: &KeyInfo, now: Timestamp, used: &[QuotaStatus]) -> Lines {
     }
     lines.add("revision", info.revision.to_string());
     lines
+}
+
+/// What of a kind may be used; nothing if all of it.
+fn permitted(rules: &NameRules) -> String {
+    let allowed = match rules.allow() {
+        [] => "all".to_owned(),
+        some => joined(some),
+    };
+    match rules.deny() {
+        [] if rules.is_empty() => String::new(),
+        [] => allowed,
+        denied => format!("{allowed} but not {}", joined(denied)),
+    }
 }
 
 /// What differs from the record.
