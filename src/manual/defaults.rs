@@ -15,6 +15,11 @@
 //! | scopes | none | the same | [`scope`](crate::NewKey::scope) |
 //! | networks | from everywhere | most callers have no fixed address | [`allow_from`](crate::NewKey::allow_from), [`deny_from`](crate::NewKey::deny_from) |
 //! | rate limits | none | there is no number that is right for all | [`rate`](crate::NewKey::rate) |
+//! | plan, quotas | none | the same | [`plan`](crate::NewKey::plan), [`quota`](crate::NewKey::quota) |
+//! | tools, prompts, resources | all of the servers it opens | a rule is only as good as the layer that reads messages | [`mcp`](crate::NewKey::mcp), behind an [`McpLayer`](crate::layer::McpLayer) |
+//! | signing | as the layer asks | | [`signed_only`](crate::NewKey::signed_only) |
+//! | owner | a label, unless the store or a directory knows them | many owners live in another system | [`put_owner`](crate::KeyManager::put_owner), [`owner_directory`](crate::ApiKeysBuilder::owner_directory); [`known_owners_only`](crate::ApiKeysBuilder::known_owners_only) refuses the others |
+//! | members | manage their own keys | | [`only_admins_change_keys`](crate::ApiKeysBuilder::only_admins_change_keys) |
 //! | burst of a limit | the whole count | sixty a minute may come at once, which is what people expect of the words | [`burst`](crate::RateLimit::burst), where the server behind cannot take that |
 //! | expiry | never | a key that dies on a day nobody has noted is an outage | [`expires_in`](crate::NewKey::expires_in), [`expires_at`](crate::NewKey::expires_at) |
 //! | status | active | | [`inactive`](crate::NewKey::inactive) |
@@ -53,6 +58,32 @@
 //! | retry while the store does not answer | 250 ms, or the interval if that is shorter | recovery should not wait for the next round | not adjustable |
 //! | [`max_stale`](crate::ApiKeysBuilder::max_stale) | 60 s | a restart of the database should not be an outage of everything behind keys | to zero, if a withdrawn key must not be honoured that long while the store is away: then it is two intervals and their time-outs, 6 s. Up, if staying open matters more |
 //! | [`clock`](crate::ApiKeysBuilder::clock) | the system's | | in tests: `testing::ManualClock` |
+//!
+//! # Quotas and uses
+//!
+//! | what | default | reason |
+//! |---|---|---|
+//! | units taken from the store at once | a hundredth of the quota, at least 1, at most 1,000 | a write for every hundredth request. A crash loses what was held: that much of the quota, until its period ends |
+//! | giving back | after 30 s without use, and by [`flush`](crate::ApiKeys::flush) | other processes may use it |
+//! | an empty quota is asked about again | after 1 s | others may have given back, and the quota may have been raised |
+//! | periods | days and months of UTC | one calendar for all processes |
+//! | uses are written down | every 5 s, and by [`flush`](crate::ApiKeys::flush) | never a write for a request. A crash loses 5 s of them |
+//!
+//! # MCP messages
+//!
+//! Set on the [`McpLayer`](crate::layer::McpLayer); without one, messages are not looked at.
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`denial_style`](crate::layer::McpLayer::denial_style) | HTTP 200 with a JSON-RPC error | several clients end their session at a 403 or 429 | [`Http`](crate::layer::DenialStyle::Http), where what is in front counts statuses; [`Unknown`](crate::layer::DenialStyle::Unknown), to hide what there is |
+//! | [`read_only_tools`](crate::layer::McpLayer::read_only_tools) | none | a tool that declares nothing may write | name them, or read-only keys call nothing |
+//! | [`max_body`](crate::layer::McpLayer::max_body) | 4 MiB | what servers take | to what your server takes |
+//! | [`body_deadline`](crate::layer::McpLayer::body_deadline) | 30 s | a body that drips holds memory | |
+//! | [`max_list`](crate::layer::McpLayer::max_list) | 4 MiB | a list is held in memory to be filtered | for servers with very many tools |
+//! | [`tool_cost`](crate::layer::McpLayer::tool_cost) | 1 for a request; nothing for pings, notifications and answers | | for calls that cost you more |
+//! | free messages | ten times the key's rate limits | what costs nothing must not be endless | not adjustable |
+//! | sessions | bound to the key that began them, by a secret of this process | an id is easily learned | [`session_secret`](crate::layer::McpLayer::session_secret), for several processes; [`unbound_sessions`](crate::layer::McpLayer::unbound_sessions) |
+//! | a stream's key is looked at | every 500 ms | the promise is a second | not adjustable |
 //!
 //! # The layer, and the caller's address
 //!

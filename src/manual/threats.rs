@@ -141,7 +141,7 @@
 //! | in another process on the same store | when it has read the change log: every 2 seconds, so normally within about 2.5 seconds of the commit |
 //! | there, while the store does not answer | 60 seconds at the most, counted from the beginning of the last reading that succeeded. From then on every key gets 503 |
 //! | for a request that was admitted before | not at all. It runs to its end |
-//! | for a stream that is open | **not at all**, for now. An SSE or gRPC stream stays open until one side closes it |
+//! | for a stream that is open | within a second of when the process knows: an SSE or gRPC stream is ended, with an error where its protocol has one. An answer whose length was announced runs to its end |
 //!
 //! In detail:
 //!
@@ -153,7 +153,8 @@
 //!   again before it admits it the next time.
 //! * The interval is [`poll_interval`](crate::ApiKeysBuilder::poll_interval). The follower waits so long
 //!   after one reading before it begins the next, and gives each query of a reading one second. A reading
-//!   is one query for the log and one for each changed key that is in use in the process.
+//!   is one query for the log. A changed key that is in use in the process is read again when it is next
+//!   presented.
 //! * The 60 seconds are [`max_stale`](crate::ApiKeysBuilder::max_stale). With `max_stale` at zero it is
 //!   still two intervals and their time-outs, six seconds by default, or a process would turn keys away
 //!   between two readings.
@@ -165,8 +166,9 @@
 //! * Changes made past the manager, with SQL for instance, are not in the log. A running process does not
 //!   see them.
 //!
-//! If open streams have to end with their key, end them yourself: give responses a longest duration and
-//! let clients reconnect, or close them from the code that revokes.
+//! A change of an owner or a plan holds for all of its keys in the same way. What an
+//! [`OwnerDirectory`](crate::rights::OwnerDirectory) of your own says holds for as long as it says it is
+//! good for, or until [`owner_changed`](crate::ApiKeys::owner_changed) is called.
 //!
 //! # Imported keys
 //!
