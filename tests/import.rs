@@ -551,6 +551,25 @@ async fn an_import_whose_answer_got_lost_is_forgotten_as_a_failure_too() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_deleted_can_be_imported_again_and_works_at_once() {
+    for store in each_store().await {
+        let keys = node(store).await;
+        for _ in 0..3 {
+            let info = keys.manager().import(old_key(SHA256)).await.unwrap();
+            assert_eq!(refusal(&keys, KEY).await, None);
+            assert!(keys.manager().delete(info.id).await.unwrap());
+            // Remembered as one of a key that is no more, then as one of none.
+            for _ in 0..2 {
+                assert!(matches!(
+                    refusal(&keys, KEY).await,
+                    Some(RejectionKind::Revoked | RejectionKind::Unknown)
+                ));
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_imported_key_is_revoked_disabled_and_expires_like_any_other() {
     for hash in [SHA256, BCRYPT, ARGON2ID] {
         let (keys, clock) = timed(MemoryStore::new()).await;

@@ -166,6 +166,15 @@ impl Gate {
                 match self.shared.verifier.recall(fingerprint, now.ticks) {
                     Recall::Proof(proof) => match self.judge(head, &proof, carrier, now) {
                         Ok(permit) => Ok(permit),
+                        // The key was deleted. The same text may have been taken over as a key
+                        // again, under another id.
+                        Err(Refused::By(rejection)) if proof.live().has_ended() => {
+                            if let Ok((carrier, key)) = self.find(head) {
+                                let question = Question::New(fingerprint, key.into());
+                                return Attempt::Unproven(Unproven { carrier, question });
+                            }
+                            Err(rejection)
+                        }
                         Err(Refused::By(rejection)) => Err(rejection),
                         Err(Refused::Aged | Refused::NotHeld) => {
                             let question = Question::Aged(proof);

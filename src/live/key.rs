@@ -133,6 +133,11 @@ impl LiveKey {
         }
     }
 
+    /// Whether the key was deleted.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state().revision == Revision::new(u64::MAX)
+    }
+
     /// The key is no more. Only called under the registry's lock.
     pub(crate) fn end(&self) {
         let known = self.state.load_full();

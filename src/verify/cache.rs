@@ -126,6 +126,8 @@ impl ProofCache {
             Outcome::WrongSecret => RejectionKind::WrongSecret,
             Outcome::Unavailable => return,
         };
+        // What it was a secret of is deleted.
+        self.proofs.invalidate(&fingerprint.as_u128());
         let lasts = u64::try_from(FAILURE_LASTS.as_nanos()).unwrap_or(u64::MAX);
         let until = self.clock.now().ticks.saturating_add(lasts);
         let failure = Failure {
