@@ -1,6 +1,8 @@
 //! The audit trail.
 
-use crate::office::{Office, Run, text};
+use serde_json::{Value, json};
+
+use crate::office::{Office, Run, leaks, text};
 
 #[test]
 fn audit_finds_by_key_actor_and_time() {
@@ -48,4 +50,60 @@ fn the_actor_is_the_user_unless_somebody_else_is_named() {
     assert_eq!(newest(), "cli:ada");
     with("create --name k", "USER", "");
     assert_eq!(newest(), "cli");
+}
+
+#[test]
+fn every_change_by_the_command_line_is_in_the_trail() {
+    let office = Office::new();
+    let made = office.create("--name k --server a");
+    let id = text(&made["id"]);
+    for line in [
+        "update KEY --name k2 --server b",
+        "disable KEY",
+        "enable KEY",
+        "rotate KEY --grace 1h",
+        "end-grace KEY",
+        "revoke KEY --reason done",
+        "delete KEY --yes",
+    ] {
+        office.json(&line.replace("KEY", &id));
+    }
+    let exported = office.text("--json audit");
+    let mut trail: Vec<Value> = exported
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    trail.reverse();
+    let actions: Vec<_> = trail.iter().map(|entry| text(&entry["action"])).collect();
+    let expected = [
+        "issued",
+        "updated",
+        "disabled",
+        "enabled",
+        "rotated",
+        "grace_ended",
+        "revoked",
+        "deleted",
+    ];
+    assert_eq!(actions, expected);
+    for entry in &trail {
+        assert_eq!(
+            (&entry["actor"], &entry["key"]),
+            (&json!("cli:ada"), &made["id"])
+        );
+    }
+    assert_eq!(trail[1]["before"]["name"], "k");
+    assert_eq!(trail[1]["after"]["name"], "k2");
+    assert!(!leaks(&text(&made["key"]), exported.as_bytes()));
+
+    let table = office.text("audit");
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0].starts_with("TIME"), "{table}");
+    assert!(
+        lines[1].contains("deleted") && lines[8].contains("issued"),
+        "{table}"
+    );
+    assert!(lines[7].ends_with("name, servers"), "{table}");
+    assert!(lines[4].ends_with("handle, previous"), "{table}");
+    assert!(table.contains(&text(&made["handle"])), "{table}");
 }

@@ -208,3 +208,21 @@ fn delete_wants_a_yes_and_then_leaves_nothing() {
     );
     assert!(office.names("--all").is_empty());
 }
+
+#[test]
+fn a_key_may_be_read_only_and_be_made_a_full_one() {
+    let office = Office::new();
+    let made = office.create("--name k --all-servers --read-only");
+    assert_eq!(made["access"], "read-only");
+    assert_eq!(office.create("--name full")["access"], "full");
+    let id = text(&made["id"]);
+    assert!(office.text(&format!("show {id}")).contains("read-only"));
+    let list = office.text("list");
+    assert_eq!(list.matches("read-only").count(), 1, "{list}");
+    let full = office.json(&format!("update {id} --access full"));
+    assert_eq!(full["access"], "full");
+    let back = office.json(&format!("update {id} --access read-only"));
+    assert_eq!(back["access"], "read-only");
+    let error = office.error(2, &format!("update {id} --access none"));
+    assert_eq!(error["field"], "access");
+}

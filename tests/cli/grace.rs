@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::office::{Office, text};
+use crate::office::{HOME, Office, admitted, ask, refused, text};
 
 #[test]
 fn a_rotation_with_grace_tells_the_old_secret_and_its_end() {
@@ -52,4 +52,25 @@ fn a_grace_that_makes_no_sense_changes_nothing() {
     }
     let shown = office.json(&format!("show {id}"));
     assert_eq!(shown["handle"], made["handle"]);
+}
+
+#[tokio::test]
+async fn both_secrets_work_during_the_grace_and_then_the_new_one_alone() {
+    let office = Office::new();
+    let made = office.create("--name k --all-servers");
+    let id = text(&made["id"]);
+    let keys = office.keys().await;
+    let rotated = office.json(&format!("rotate {id} --grace 24h"));
+    keys.catch_up().await.unwrap();
+    for key in [&made["key"], &rotated["key"]] {
+        assert_eq!(ask(keys.layer(), &text(key), HOME).await, admitted());
+    }
+    office.json(&format!("end-grace {id}"));
+    keys.catch_up().await.unwrap();
+    assert_eq!(
+        ask(keys.layer(), &text(&rotated["key"]), HOME).await,
+        admitted()
+    );
+    let old = ask(keys.layer(), &text(&made["key"]), HOME).await;
+    assert_eq!(old, refused(401, "invalid_api_key"));
 }

@@ -1,6 +1,6 @@
 //! The program `mcp-keys`, run as people and scripts run it.
 //!
-//! Rows of the list of features that the crate unites (G1, O3 and so on) are tests named after them.
+//! The features that the crate unites are tested row by row in `tests/mission`.
 
 #![cfg(feature = "cli")]
 #![allow(
@@ -25,6 +25,5 @@ mod opening;
 mod owners;
 mod plans;
 mod processes;
-mod rows;
 mod secrets;
 mod standing;

@@ -7,12 +7,13 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use mcp_api_keys::client_ip::PeerAddr;
 use mcp_api_keys::store::SqliteStore;
-use mcp_api_keys::{ApiKeyLayer, ApiKeys, KeyFormat};
+use mcp_api_keys::{ApiKeyLayer, ApiKeys, KeyFormat, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
 /// A folder with a store in it, and the program to work on that.
+#[derive(Debug)]
 pub(crate) struct Office {
     pub(crate) folder: TempDir,
 }
@@ -138,6 +139,11 @@ pub(crate) fn text(value: &Value) -> String {
         .as_str()
         .unwrap_or_else(|| panic!("{value}"))
         .to_owned()
+}
+
+/// A time as it was written, which sorts as times do.
+pub(crate) fn time(value: &Value) -> Timestamp {
+    text(value).parse().unwrap()
 }
 
 /// The part of a default key that nobody may ever see again: behind the handle, without checksum.

@@ -89,3 +89,46 @@ fn a_rotated_key_keeps_its_prefix_and_a_segmented_one_its_form() {
     let asked = office.json(&format!("rotate {id}"));
     assert!(text(&asked["key"]).starts_with("ok1-bob-"), "{asked}");
 }
+
+#[tokio::test]
+async fn an_expired_key_is_refused_and_said_to_be_expired() {
+    let office = Office::new();
+    let made = office.create("--name k --all-servers --expires-in 2s");
+    let keys = office.keys().await;
+    let key = text(&made["key"]);
+    assert_eq!(ask(keys.layer(), &key, HOME).await, admitted());
+    tokio::time::sleep(std::time::Duration::from_millis(2_200)).await;
+    assert_eq!(
+        ask(keys.layer(), &key, HOME).await,
+        refused(401, "expired_api_key")
+    );
+    assert!(office.text("list").contains("expired"));
+    assert_eq!(
+        office.error(1, &format!("rotate {}", text(&made["id"])))["code"],
+        "conflict"
+    );
+    office.json(&format!("update {} --no-expiry", text(&made["id"])));
+    keys.catch_up().await.unwrap();
+    assert_eq!(ask(keys.layer(), &key, HOME).await, admitted());
+}
+
+#[tokio::test]
+async fn a_key_works_only_from_its_addresses() {
+    let office = Office::new();
+    let made =
+        office.create("--name k --all-servers --allow-ip 198.51.100.7 --allow-ip 2001:db8::/32");
+    let keys = office.keys().await;
+    for (from, expected) in [
+        ("198.51.100.7", admitted()),
+        ("[2001:db8::9]", admitted()),
+        ("[::ffff:198.51.100.7]", admitted()),
+        ("198.51.100.8", refused(403, "ip_not_allowed")),
+        ("[2001:db9::9]", refused(403, "ip_not_allowed")),
+    ] {
+        assert_eq!(
+            ask(keys.layer(), &text(&made["key"]), from).await,
+            expected,
+            "{from}"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::office::{HOME, Office, admitted, ask, refused, text};
+use crate::office::{HOME, Office, admitted, ask, refused, text, time};
 
 #[test]
 fn show_tells_what_is_in_force_only_where_the_record_says_otherwise() {
@@ -94,7 +94,7 @@ async fn uses_and_what_is_left_of_quotas_are_told_by_show_usage_and_list() {
             (&made["handle"], &json!("previous"))
         ]
     );
-    assert!(text(&secrets[0]["last_used_at"]) <= text(&secrets[1]["last_used_at"]));
+    assert!(time(&secrets[0]["last_used_at"]) <= time(&secrets[1]["last_used_at"]));
     assert_eq!(usage["quota_status"][0]["used"], 3);
     let table = office.text(&format!("usage {id}"));
     assert!(

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use mcp_api_keys::key::{KeyId, KeyInfo};
+use mcp_api_keys::key::{KeyId, KeyInfo, Servers};
 use mcp_api_keys::store::KeyFilter;
 use mcp_api_keys::{Error, ErrorKind, Timestamp, Withdrawn};
 use serde_json::{Value, json};
@@ -36,8 +36,11 @@ fn revoke_chosen(args: &Revoke, keys: &Keys, output: Output) -> Result<ExitCode,
     let withdrawn = keys.manage(async |manager| {
         if !args.yes {
             let (found, _) = pages(manager, &filter, None, None).await?;
-            let question = format!("Revoke {} keys for good?", found.len());
-            if !found.is_empty() && !confirmed(&question) {
+            let is_spared =
+                |info: &KeyInfo| filter.server.is_some() && info.servers == Servers::All;
+            let count = found.iter().filter(|info| !is_spared(info)).count();
+            let keys = if count == 1 { "key" } else { "keys" };
+            if count > 0 && !confirmed(&format!("Revoke {count} {keys} for good?")) {
                 return Err(Failure::failed("nothing was revoked"));
             }
         }
