@@ -14,6 +14,7 @@
 //! * [Browsers and CORS](#browsers-and-cors)
 //! * [Without a framework](#without-a-framework)
 //! * [Without tower](#without-tower)
+//! * [Owners, plans and quotas](owners), on a page of their own
 //!
 //! # Keys in the path
 //!
@@ -474,3 +475,5 @@
 //! # Ok(())
 //! # }
 //! ```
+
+pub mod owners;
