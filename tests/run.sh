@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test: the crate's own, then the real client SDKs against the quickstart example and
-# through the gateway, a signing client of Python's standard library, and the official conformance
-# suite through the layer and without it.
+# Runs every test: the crate's own, then the real client SDKs against the quickstart example, against
+# a server with keys for different tools and through the gateway, a signing client of Python's
+# standard library, and the official conformance suite through the layers and without them.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -67,6 +67,7 @@ rust+=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
     END { printf " (%d passed, %d failed, %d ignored)", passed, failed, ignored }' "$work/rust")
 
 check 'real clients' --example quickstart tests/clients/run.sh
+check 'real clients with different tools' --example mcp_tools tests/clients/tools.sh
 check 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
 check 'signing client' --example signed_client tests/clients/signing.sh
 check 'conformance suite' --example conformance-server tests/conformance/run.sh

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use mcp_api_keys::framework::axum::around;
+use mcp_api_keys::layer::McpLayer;
 use mcp_api_keys::store::MemoryStore;
 use mcp_api_keys::{ApiKeys, NewKey};
 use rmcp::transport::streamable_http_server::StreamableHttpService;
@@ -102,5 +103,5 @@ fn bare() -> Router {
 /// All that this crate puts between a client and `router`.
 fn layered(keys: &ApiKeys, router: Router) -> Result<Router, AnyError> {
     let layer = keys.layer().server("conformance").path_keys("/mcp/{key}")?;
-    Ok(around(layer, router))
+    Ok(around(layer.with_mcp(McpLayer::new()), router))
 }

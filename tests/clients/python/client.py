@@ -77,15 +77,20 @@ def http_client(headers):
 @asynccontextmanager
 async def connect(url, headers, mode):
     """Yields the session and the protocol version it speaks."""
-    async with http_client(headers) as http:
-        transport = streamable_http_client(url, http_client=http)
-        if V2:
-            async with Client(transport, mode=mode) as client:
-                yield client, client.protocol_version
-        else:
-            async with transport as (read, write, _), ClientSession(read, write) as session:
-                answer = await session.initialize()
-                yield session, answer.protocolVersion
+    async with http_client(headers) as http, connect_over(http, url, mode) as connected:
+        yield connected
+
+
+@asynccontextmanager
+async def connect_over(http, url, mode):
+    transport = streamable_http_client(url, http_client=http)
+    if V2:
+        async with Client(transport, mode=mode) as client:
+            yield client, client.protocol_version
+    else:
+        async with transport as (read, write, _), ClientSession(read, write) as session:
+            answer = await session.initialize()
+            yield session, answer.protocolVersion
 
 
 def text_of(result):

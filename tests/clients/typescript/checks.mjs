@@ -42,7 +42,7 @@ function withOtherSecret(key) {
 }
 
 /** The URL and headers that carry the key. */
-function present(url, carrier, key) {
+export function present(url, carrier, key) {
     if (carrier === 'bearer') return [url, { Authorization: `Bearer ${key}` }];
     if (carrier === 'x-api-key') return [url, { 'X-API-Key': key }];
     if (carrier === 'path') return [`${url}/${key}`, {}];
@@ -57,12 +57,12 @@ function within(milliseconds, promise) {
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-function textOf(result) {
+export function textOf(result) {
     assert.ok(!result.isError, `the tool failed: ${JSON.stringify(result)}`);
     return result.content[0].text;
 }
 
-class Report {
+export class Report {
     passed = 0;
     failed = 0;
 
@@ -178,8 +178,9 @@ function clientDenial(report, mode, url, key, carrier, what, code) {
 
 /**
  * `modes` holds functions, each of which makes an unconnected client: its `name`, whether it is `modern`, the SDK's
- * `client`, `connect(url, headers)` resolving to the protocol version, `callTool(name, arguments, options)` and
- * `denial(error)` giving the HTTP status and body text an error holds.
+ * `client`, `connect(url, headers)` resolving to the protocol version, `callTool(name, arguments, options)`,
+ * `denial(error)` giving the HTTP status and body text an error holds, and `isAnswer(error)` whether it is a JSON-RPC
+ * error instead.
  */
 export async function run(modes) {
     const [url, key] = process.argv.slice(2);

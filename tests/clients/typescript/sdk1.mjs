@@ -1,26 +1,5 @@
 // The TypeScript SDK 1.x. Usage: node sdk1.mjs URL KEY
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport, StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { run, versionOf } from './checks.mjs';
+import { run } from './checks.mjs';
+import { modes } from './modes1.mjs';
 
-const version = versionOf('@modelcontextprotocol/sdk');
-
-await run([
-    () => {
-        const client = new Client({ name: 'checks', version: '1' });
-        return {
-            name: `typescript-sdk-${version}`,
-            modern: false,
-            client,
-            async connect(url, headers) {
-                const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
-                await client.connect(transport);
-                return transport.protocolVersion;
-            },
-            callTool: (name, args, options) => client.callTool({ name, arguments: args }, undefined, options),
-            // The body is part of the message.
-            denial: error =>
-                error instanceof StreamableHTTPError ? { status: error.code, text: error.message } : { text: '' },
-        };
-    },
-]);
+await run(Object.values(modes));
