@@ -19,8 +19,21 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::Request;
+use rmcp::model::{
+    CallToolRequestParams, ErrorData, GetPromptRequestParams, ProgressNotificationParam,
+    ProtocolVersion, ReadResourceRequestParams,
+};
+use rmcp::service::{
+    ClientLifecycleMode, ClientServiceExt, NotificationContext, RunningService, ServiceError,
+};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::{ClientHandler, RoleClient};
+use serde_json::{Value, json};
 use support::tools::{initialize, message, with_key};
 use support::{Client, bearer, secret, soon};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -30,6 +43,7 @@ use tokio::process::{Child, Command};
 const QUICKSTART: usize = 5;
 const AXUM: usize = 8;
 const HYPER: usize = 6;
+const MCP_TOOLS: usize = 5;
 const SIGNED_CLIENT: usize = 2;
 const TONIC: usize = 2;
 
@@ -89,6 +103,16 @@ impl Running {
         let values = self.lines.iter().filter_map(|line| line.split_once(' '));
         let mut values = values.filter(|(name, _)| *name == word);
         values.next().map(|(_, value)| value).unwrap()
+    }
+
+    /// The key of that name, where there are several.
+    fn key(&self, name: &str) -> &str {
+        let mut keys = self
+            .lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("key "));
+        let named = keys.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        named.unwrap()
     }
 
     async fn stop(mut self) {
@@ -340,6 +364,260 @@ async fn the_tonic_example_serves_until_it_is_stopped() {
 }
 
 #[tokio::test]
+async fn the_tools_example_shows_what_each_key_sees_and_may_call() {
+    let output = run("mcp_tools", &[]).await;
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    // How many seconds are left depends on how fast this machine is.
+    let (before, after) = text.split_once("(retry in ").unwrap();
+    let (seconds, after) = after.split_once(" s)").unwrap();
+    assert!((5..=20).contains(&seconds.parse().unwrap()), "{text}");
+    assert_eq!(format!("{before}(retry in … s){after}"), TOOLS_DEMO);
+}
+
+const TOOLS_DEMO: &str = "\
+full
+  sees tools: delete_note, read_note, search_notes, write_note
+  sees prompts: summary
+  sees resources: notes://list
+  write_note: written
+  read_note: on a new page
+  read_note: on a new page
+  read_note: on a new page
+  read_note: on a new page
+  search_notes: 1 found
+  delete_note: deleted
+reader
+  sees tools: read_note, search_notes
+  sees prompts: summary
+  sees resources: notes://list
+  write_note refused: This key may only read, and tool write_note may do more
+  read_note: there is no such note
+  read_note: there is no such note
+  read_note: there is no such note
+  read_note: there is no such note
+  search_notes: 0 found
+  delete_note refused: This key may only read, and tool delete_note may do more
+writer
+  sees tools: write_note
+  sees prompts: none
+  sees resources: none
+  write_note: written
+  read_note refused: Tool read_note is not permitted for this key
+  read_note refused: Tool read_note is not permitted for this key
+  read_note refused: Tool read_note is not permitted for this key
+  read_note refused: Tool read_note is not permitted for this key
+  search_notes refused: Tool search_notes is not permitted for this key
+  delete_note refused: Tool delete_note is not permitted for this key
+limited
+  sees tools: read_note, search_notes, write_note
+  sees prompts: summary
+  sees resources: notes://list
+  write_note: written
+  read_note: on a new page
+  read_note: on a new page
+  read_note: on a new page
+  read_note refused: The rate limit of the API key is used up (retry in … s)
+  search_notes: 1 found
+  delete_note refused: Tool delete_note is not permitted for this key
+";
+
+/// An rmcp client that notes when it hears of progress.
+#[derive(Clone, Debug, Default)]
+struct Listener(Arc<Mutex<Vec<Instant>>>);
+
+impl ClientHandler for Listener {
+    async fn on_progress(&self, _: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
+        self.0.lock().unwrap().push(Instant::now());
+    }
+}
+
+/// One key in one session.
+struct KeySession {
+    client: RunningService<RoleClient, Listener>,
+    progress: Listener,
+}
+
+impl KeySession {
+    async fn begin(url: &str, key: &str, lifecycle: ClientLifecycleMode) -> Self {
+        let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(key);
+        let transport = StreamableHttpClientTransport::from_config(config);
+        let progress = Listener::default();
+        let client = progress.clone().serve_with_lifecycle(transport, lifecycle);
+        let client = soon(client).await.unwrap();
+        Self { client, progress }
+    }
+
+    /// The names of the tools, prompts and resources that it sees.
+    async fn sees(&self) -> [Vec<String>; 3] {
+        let tools = soon(self.client.list_all_tools()).await.unwrap();
+        let prompts = soon(self.client.list_all_prompts()).await.unwrap();
+        let resources = soon(self.client.list_all_resources()).await.unwrap();
+        let mut names: [Vec<String>; 3] = [
+            tools.into_iter().map(|tool| tool.name.into()).collect(),
+            prompts.into_iter().map(|prompt| prompt.name).collect(),
+            resources.into_iter().map(|resource| resource.uri).collect(),
+        ];
+        names[0].sort();
+        names
+    }
+
+    async fn call(&self, tool: &str) -> Result<String, ErrorData> {
+        let arguments = json!({ "name": "note", "text": "héllo" });
+        let params = CallToolRequestParams::new(tool.to_owned());
+        let params = params.with_arguments(arguments.as_object().unwrap().clone());
+        let result = answered(soon(self.client.call_tool(params)).await)?;
+        Ok(result.content[0].as_text().unwrap().text.clone())
+    }
+
+    async fn read_prompt_and_resource(&self) -> [Result<(), ErrorData>; 2] {
+        let prompt = GetPromptRequestParams::new("summary");
+        let prompt = soon(self.client.get_prompt(prompt)).await;
+        let resource = ReadResourceRequestParams::new("notes://list");
+        let resource = soon(self.client.read_resource(resource)).await;
+        [answered(prompt).map(drop), answered(resource).map(drop)]
+    }
+}
+
+/// The answer of the server or the layer; anything else would be the end of the session.
+fn answered<T>(result: Result<T, ServiceError>) -> Result<T, ErrorData> {
+    result.map_err(|error| match error {
+        ServiceError::McpError(error) => error,
+        other => panic!("no answer: {other}"),
+    })
+}
+
+fn code(error: &ErrorData) -> &str {
+    error.data.as_ref().unwrap()["code"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn rmcp_clients_survive_refused_tools_and_see_only_their_own() {
+    let modern = ClientLifecycleMode::Discover {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+    };
+    for lifecycle in [ClientLifecycleMode::Initialize, modern] {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Running::start("mcp_tools", &[], directory.path(), MCP_TOOLS).await;
+        for (name, tools, rest) in [
+            (
+                "full",
+                &["delete_note", "read_note", "search_notes", "write_note"][..],
+                true,
+            ),
+            ("reader", &["read_note", "search_notes"], true),
+            ("writer", &["write_note"], false),
+            (
+                "limited",
+                &["read_note", "search_notes", "write_note"],
+                true,
+            ),
+        ] {
+            let url = server.word("listening");
+            let session = KeySession::begin(url, server.key(name), lifecycle.clone()).await;
+            let (prompts, resources) = match rest {
+                true => (vec!["summary"], vec!["notes://list"]),
+                false => (vec![], vec![]),
+            };
+            let sees = session.sees().await;
+            assert_eq!(sees, [tools.to_vec(), prompts, resources], "{name}");
+
+            for tool in ["write_note", "read_note", "search_notes"] {
+                let called = session.call(tool).await;
+                assert_eq!(called.is_ok(), tools.contains(&tool), "{name}: {called:?}");
+                let Err(error) = called else { continue };
+                let (expected, reason) = match name {
+                    "reader" => (
+                        "read_only_key",
+                        format!("This key may only read, and tool {tool} may do more"),
+                    ),
+                    _ => (
+                        "tool_not_allowed",
+                        format!("Tool {tool} is not permitted for this key"),
+                    ),
+                };
+                assert_eq!((code(&error), &*error.message), (expected, &*reason));
+            }
+            let [prompt, resource] = session.read_prompt_and_resource().await;
+            assert_eq!((prompt.is_ok(), resource.is_ok()), (rest, rest), "{name}");
+            for (refused, what) in [
+                (prompt, "Prompt summary"),
+                (resource, "Resource notes://list"),
+            ] {
+                let Err(error) = refused else { continue };
+                let reason = format!("{what} is not permitted for this key");
+                assert_eq!(
+                    (code(&error), &*error.message),
+                    ("tool_not_allowed", &*reason)
+                );
+            }
+            soon(session.client.cancel()).await.unwrap();
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_rmcp_client_is_told_of_its_limit_and_how_long_to_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start("mcp_tools", &[], directory.path(), MCP_TOOLS).await;
+    let (url, key) = (server.word("listening"), server.key("limited"));
+    let session = KeySession::begin(url, key, ClientLifecycleMode::Initialize).await;
+    assert_eq!(session.call("write_note").await.unwrap(), "written");
+    for _ in 0..3 {
+        assert_eq!(session.call("read_note").await.unwrap(), "héllo");
+    }
+    let error = session.call("read_note").await.unwrap_err();
+    assert_eq!(code(&error), "rate_limit_exceeded");
+    let start = "The rate limit of the API key is used up (retry in ";
+    let wait = error.message.strip_prefix(start).unwrap();
+    let wait: u64 = wait.strip_suffix(" s)").unwrap().parse().unwrap();
+    assert!((5..=20).contains(&wait), "{error:?}");
+    let exact = &error.data.as_ref().unwrap()["retry_after_ms"];
+    assert_eq!(exact.as_u64().unwrap().div_ceil(1_000), wait);
+    assert_eq!(session.call("search_notes").await.unwrap(), "1 found");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_rmcp_client_hears_of_progress_when_it_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start("mcp_tools", &[], directory.path(), MCP_TOOLS).await;
+    let (url, key) = (server.word("listening"), server.key("reader"));
+    let session = KeySession::begin(url, key, ClientLifecycleMode::Initialize).await;
+    assert_eq!(session.call("search_notes").await.unwrap(), "0 found");
+    let end = Instant::now();
+    let times = session.progress.0.lock().unwrap().clone();
+    assert_eq!(times.len(), 5);
+    let lead = end - times[0];
+    assert!(
+        lead > Duration::from_millis(500),
+        "{lead:?}: not all at the end"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_of_the_tools_example_is_its_keys_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start("mcp_tools", &[], directory.path(), MCP_TOOLS).await;
+    let (url, client) = (server.word("listening"), Client::http1());
+    let list: Value = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" });
+    let begun = client.send(with_key(
+        message(url, None, &initialize()),
+        server.key("reader"),
+    ));
+    let begun = begun.await;
+    let session = begun.header("mcp-session-id");
+    for (name, status) in [("full", 404), ("writer", 404), ("reader", 200)] {
+        let request = message(url, Some(session), &list);
+        let answer = client.send(with_key(request, server.key(name))).await;
+        assert_eq!(answer.status, status, "{name}: {answer:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn the_signing_example_shows_what_a_signature_holds_fast() {
     let output = run("signed_client", &[]).await;
     assert!(output.status.success(), "{output:?}");
@@ -399,7 +677,14 @@ async fn the_store_example_passes_the_suite_and_serves_keys() {
 
 #[tokio::test]
 async fn an_option_that_an_example_does_not_know_is_named_and_ends_it_with_2() {
-    for example in ["quickstart", "axum", "hyper", "signed_client", "tonic"] {
+    for example in [
+        "quickstart",
+        "axum",
+        "hyper",
+        "mcp_tools",
+        "signed_client",
+        "tonic",
+    ] {
         for (arguments, problem) in [
             (&["--colour"][..], "unknown option --colour"),
             (&["--listen"], "--listen needs "),
