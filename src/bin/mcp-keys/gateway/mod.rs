@@ -3,17 +3,21 @@
 //! A request reaches a server only with a key that may use that server, and without the key.
 //!
 //! 1. Who is calling stands in the `X-MCP-Key-…` headers; whatever a caller wrote there is removed.
-//! 2. Both directions are passed on as they come. Nothing is buffered, and no stream is ended by a
-//!    clock; a caller that hangs up ends the request at the server as well.
-//! 3. The server's answer is passed on unchanged, but for the headers that belong to one
+//! 2. A key is held to its own rules: the tools, prompts and resources that it may use, whether it
+//!    may only read, whether its requests must be signed. [`rules`] tells what can be set.
+//! 3. Both directions are passed on as they come, and no stream is ended by a clock; a caller that
+//!    hangs up ends the request at the server as well. What is read before it is passed on: an MCP
+//!    message (JSON in a POST), the body of a signed request, a list that a key may see part of.
+//! 4. The server's answer is passed on unchanged, but for the headers that belong to one
 //!    connection, and for a `Location` or `Content-Location` that names the server, which is
 //!    rewritten to where callers find that place. If the server fails before its answer begins,
 //!    the caller gets a 502.
-//! 4. What cannot be understood at the start ends the start, with the setting's name.
-//! 5. No key, path or query is logged. A request with a key in its query is refused.
+//! 5. What cannot be understood at the start ends the start, with the setting's name.
+//! 6. No key, path or query is logged. A request with a key in its query is refused.
 //!
-//! The way of a request: [`listen`] accepts the connection, [`route`] picks the server, the crate's
-//! layer asks for the key, [`proxy`] passes the request on.
+//! The way of a request: [`listen`] accepts the connection, [`hosts`] looks at the name that was
+//! asked for, [`route`] picks the server, the crate's layers ask for the key and hold it to its rules,
+//! [`proxy`] passes the request on.
 
 mod answers;
 mod body;
@@ -21,11 +25,14 @@ mod config;
 mod connect;
 mod formats;
 mod headers;
+mod hosts;
 mod listen;
 mod location;
+mod places;
 mod proxy;
 mod query;
 mod route;
+mod rules;
 mod tls;
 mod upstream;
 
@@ -40,6 +47,7 @@ use mcp_api_keys::store::KeyStore;
 
 use self::config::Config;
 use self::route::Gateway;
+use self::rules::RuleArgs;
 use crate::setup;
 
 /// What `serve` understands. Everything can stand in the file of `--config` as well, under the
@@ -83,6 +91,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     client_ip_header: Option<String>,
 
+    /// Name under which the gateway may be asked for, with or without a port; * for any
+    /// (repeatable) [default: on a loopback address its own names, elsewhere any]
+    #[arg(long, value_name = "HOST")]
+    allowed_host: Vec<String>,
+
+    #[command(flatten)]
+    rules: RuleArgs,
+
     /// Certificate chain for TLS, a PEM file
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -118,6 +134,9 @@ impl ServeArgs {
 /// How often changes are looked for that other processes made in the store.
 const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the store may take at the end to write down what is not written yet.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// Serves until the process is told to end.
 ///
 /// # Errors
@@ -137,7 +156,13 @@ pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(
     }
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
-    listen::run(config.listen, acceptor, Arc::new(gateway)).await
+    listen::run(config.listen, acceptor, Arc::new(gateway)).await?;
+    match tokio::time::timeout(FLUSH, keys.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the last uses of keys are not written down"),
+        Err(_) => tracing::warn!("the last uses of keys could not be written down in time"),
+    }
+    Ok(())
 }
 
 /// A program that has set up logging already keeps what it has.
