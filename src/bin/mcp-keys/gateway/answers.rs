@@ -101,6 +101,33 @@ pub(super) fn key_in_query(shape: &Shape) -> Response<Body> {
     response
 }
 
+/// The request came under a name that is none of the gateway's.
+pub(super) fn host_not_allowed(shape: &Shape) -> Response<Body> {
+    let failure = Failure {
+        status: StatusCode::FORBIDDEN,
+        code: "host_not_allowed",
+        kind: "permission_error",
+        message: "This gateway is not to be asked for under the name in Host or Origin; its \
+                  operator names allowed ones with --allowed-host",
+        number: -31_003,
+        grpc: PERMISSION_DENIED,
+    };
+    failure.answer(shape)
+}
+
+/// The body is in a type or a place in which what it asks for cannot be judged.
+pub(super) fn not_judged(shape: &Shape) -> Response<Body> {
+    let failure = Failure {
+        status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        code: "unsupported_media_type",
+        kind: "invalid_request_error",
+        message: "With this key a body must be JSON in a POST",
+        number: -31_015,
+        grpc: INVALID_ARGUMENT,
+    };
+    failure.answer(shape)
+}
+
 /// The path is there to be read.
 pub(super) fn read_only(shape: &Shape) -> Response<Body> {
     let failure = Failure {
@@ -155,6 +182,7 @@ struct Failure {
 }
 
 const INVALID_ARGUMENT: &str = "3";
+const PERMISSION_DENIED: &str = "7";
 const UNIMPLEMENTED: &str = "12";
 const INTERNAL: &str = "13";
 const UNAVAILABLE: &str = "14";

@@ -1,4 +1,4 @@
-//! The body of a request on its way to the server: passed on frame by frame.
+//! The body of a request on its way to the server: passed on frame by frame, or read by then.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,14 +6,18 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use mcp_api_keys::layer::ReadBody;
 
 use super::headers;
+
+/// A caller's body behind the layer for signatures and the one for MCP.
+pub(super) type Judged = ReadBody<ReadBody<Incoming>>;
 
 /// A caller's body.
 ///
 /// Trailers are held to the rules of headers: some servers mix them with those.
 #[derive(Debug)]
-pub(super) struct Outgoing(pub(super) Incoming);
+pub(super) struct Outgoing(pub(super) Judged);
 
 impl Body for Outgoing {
     type Data = Bytes;

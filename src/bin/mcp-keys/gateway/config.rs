@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 
 use http::HeaderName;
 use mcp_api_keys::client_ip::{ClientIp, ClientIpSource};
-use mcp_api_keys::key::{Network, Scope, ServerName};
+use mcp_api_keys::key::{Network, Scope};
 use serde::Deserialize;
 
 use super::formats::{self, Accepted};
 use super::headers::Trust;
+use super::hosts::Hosts;
+use super::places::{FilePlaces, Places, Route, Table};
+use super::rules::{Amount, RuleFields, Rules};
 use super::tls::TlsFiles;
-use super::upstream::Upstream;
 use super::{Error, ServeArgs};
 
 /// Everything that the gateway is told.
@@ -30,19 +32,12 @@ pub(super) struct Config {
     pub(super) path_keys: bool,
     pub(super) client_ip: ClientIp,
     pub(super) trust: Trust,
+    /// The names to be asked for under; any, if there are none.
+    pub(super) hosts: Option<Hosts>,
+    pub(super) rules: Rules,
     pub(super) tls: Option<TlsFiles>,
     /// Authorities that servers' certificates may come from.
     pub(super) upstream_ca: Vec<Setting<PathBuf>>,
-}
-
-/// The way to one server.
-#[derive(Debug)]
-pub(super) struct Route {
-    /// What stands before `/mcp` in the path; nothing for the only server.
-    pub(super) name: Option<ServerName>,
-    /// What keys are granted for.
-    pub(super) server: Option<ServerName>,
-    pub(super) upstream: Upstream,
 }
 
 /// A value, and what to call it when it turns out to be wrong.
@@ -60,12 +55,23 @@ struct File {
     upstream: Option<String>,
     #[serde(default)]
     routes: BTreeMap<String, String>,
+    #[serde(default)]
+    route: Vec<Table>,
     server: Option<String>,
     require_scope: Option<Vec<String>>,
     accept_format: Option<Vec<String>>,
     path_keys: Option<bool>,
     trusted_proxies: Option<Vec<String>>,
     client_ip_header: Option<String>,
+    allowed_host: Option<Vec<String>>,
+    sign: Option<String>,
+    sign_tolerance: Option<Amount>,
+    sign_replay_guard: Option<bool>,
+    #[serde(alias = "read_only_tools")]
+    read_only_tool: Option<Vec<String>>,
+    tool_cost: Option<Vec<String>>,
+    denial_style: Option<String>,
+    max_body: Option<Amount>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     upstream_ca: Option<Vec<PathBuf>>,
@@ -120,7 +126,7 @@ impl Setting<String> {
 }
 
 /// Where settings come from, for their names.
-struct Merge {
+pub(super) struct Merge {
     path: Option<PathBuf>,
 }
 
@@ -141,6 +147,7 @@ impl Merge {
         let in_file = FilePlaces {
             upstream: file.upstream,
             routes: file.routes,
+            tables: file.route,
             server: file.server,
         };
         let routes = self.routes(places, in_file)?;
@@ -163,6 +170,18 @@ impl Merge {
             file.client_ip_header,
         );
         let (client_ip, trust) = client_ip(proxies, header)?;
+        let hosts = self.pick_list("allowed_host", args.allowed_host, file.allowed_host);
+        let hosts = Hosts::read(hosts, listen.value, !trust.proxies.is_empty())?;
+        let rules = RuleFields {
+            sign: file.sign,
+            sign_tolerance: file.sign_tolerance,
+            sign_replay_guard: file.sign_replay_guard,
+            read_only_tool: file.read_only_tool,
+            tool_cost: file.tool_cost,
+            denial_style: file.denial_style,
+            max_body: file.max_body,
+        };
+        let rules = self.rules(args.rules, rules)?;
         let cert = self.pick("tls_cert", args.tls_cert, file.tls_cert);
         let key = self.pick("tls_key", args.tls_key, file.tls_key);
         Ok(Config {
@@ -173,83 +192,11 @@ impl Merge {
             path_keys,
             client_ip,
             trust,
+            hosts,
+            rules,
             tls: tls(cert, key)?,
             upstream_ca: self.pick_list("upstream_ca", args.upstream_ca, file.upstream_ca),
         })
-    }
-
-    fn routes(&self, flags: Places, file: FilePlaces) -> Result<Vec<Route>, Error> {
-        let file = match (&flags.upstream, &*flags.routes) {
-            (None, []) => file,
-            (Some(_), _) => FilePlaces {
-                server: file.server,
-                ..FilePlaces::default()
-            },
-            (None, _) => FilePlaces::default(),
-        };
-        let upstream = self.pick("upstream", flags.upstream, file.upstream);
-        let server = self.pick("server", flags.server, file.server);
-        let routes = self.named(flags.routes, file.routes)?;
-        match (upstream, &*routes) {
-            (None, []) => Err(missing(
-                "--upstream",
-                "the server's URL (or --route NAME=URL, for several)",
-            )),
-            (Some(upstream), []) => {
-                let upstream = upstream.read(Upstream::parse)?.value;
-                let server = server.map(|name| name.read(server_name)).transpose()?;
-                Ok(vec![Route {
-                    name: None,
-                    server: server.map(|server| server.value),
-                    upstream,
-                }])
-            }
-            (Some(upstream), _) => Err(upstream.wrong("cannot stand beside routes")),
-            (None, _) => match server {
-                Some(server) => Err(server.wrong("is of no use with routes, which have names")),
-                None => Ok(routes),
-            },
-        }
-    }
-
-    fn named(
-        &self,
-        flags: Vec<String>,
-        file: BTreeMap<String, String>,
-    ) -> Result<Vec<Route>, Error> {
-        let mut pairs = Vec::new();
-        for text in flags {
-            let Some((name, url)) = text.split_once('=') else {
-                let text = format!("--route: {text:?} must be NAME=URL");
-                return Err(Error::Usage(text));
-            };
-            let flag = format!("--route {name}");
-            pairs.push((name.to_owned(), url.to_owned(), flag));
-        }
-        for (name, url) in file {
-            let field = self.field(&format!("routes.{name}"));
-            pairs.push((name, url, field));
-        }
-        let mut routes: Vec<Route> = Vec::new();
-        for (name, url, origin) in pairs {
-            let setting = |value| Setting {
-                value,
-                name: origin.clone(),
-            };
-            let name = setting(name).read(server_name)?;
-            if routes
-                .iter()
-                .any(|route| route.name.as_ref() == Some(&name.value))
-            {
-                return Err(name.wrong("is there twice"));
-            }
-            routes.push(Route {
-                name: Some(name.value.clone()),
-                server: Some(name.value),
-                upstream: setting(url).read(Upstream::parse)?.value,
-            });
-        }
-        Ok(routes)
     }
 
     fn trusted_proxies(
@@ -261,7 +208,12 @@ impl Merge {
         self.list("--trusted-proxy", "trusted_proxies", flags, file)
     }
 
-    fn pick_list<T>(&self, name: &str, flags: Vec<T>, file: Option<Vec<T>>) -> Vec<Setting<T>> {
+    pub(super) fn pick_list<T>(
+        &self,
+        name: &str,
+        flags: Vec<T>,
+        file: Option<Vec<T>>,
+    ) -> Vec<Setting<T>> {
         self.list(&flag(name), name, flags, file)
     }
 
@@ -284,7 +236,12 @@ impl Merge {
         values.into_iter().map(named).collect()
     }
 
-    fn pick<T>(&self, name: &str, given: Option<T>, file: Option<T>) -> Option<Setting<T>> {
+    pub(super) fn pick<T>(
+        &self,
+        name: &str,
+        given: Option<T>,
+        file: Option<T>,
+    ) -> Option<Setting<T>> {
         let (value, name) = match (given, file) {
             (Some(value), _) => (value, flag(name)),
             (None, Some(value)) => (value, self.field(name)),
@@ -293,7 +250,7 @@ impl Merge {
         Some(Setting { value, name })
     }
 
-    fn field(&self, name: &str) -> String {
+    pub(super) fn field(&self, name: &str) -> String {
         match &self.path {
             Some(path) => format!("`{name}` in {}", path.display()),
             None => format!("`{name}`"),
@@ -301,36 +258,12 @@ impl Merge {
     }
 }
 
-/// Which servers there are, by flags.
-struct Places {
-    upstream: Option<String>,
-    routes: Vec<String>,
-    server: Option<String>,
-}
-
-/// Which servers there are, by the file.
-#[derive(Default)]
-struct FilePlaces {
-    upstream: Option<String>,
-    routes: BTreeMap<String, String>,
-    server: Option<String>,
-}
-
 fn flag(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
-fn missing(flag: &str, what: &str) -> Error {
+pub(super) fn missing(flag: &str, what: &str) -> Error {
     Error::Usage(format!("{flag} is missing: {what}"))
-}
-
-/// A name that can also stand in a path.
-fn server_name(text: &str) -> Result<ServerName, String> {
-    if matches!(text, "." | "..") {
-        return Err("would mean another place in a path".to_owned());
-    }
-    text.parse()
-        .map_err(|error: mcp_api_keys::key::InvalidText| error.to_string())
 }
 
 fn client_ip(

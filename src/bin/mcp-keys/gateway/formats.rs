@@ -9,7 +9,8 @@ use mcp_api_keys::KeyFormat;
 use mcp_api_keys::key::ServerName;
 
 use super::Error;
-use super::config::{Route, Setting};
+use super::config::Setting;
+use super::places::Route;
 use super::upstream::MCP;
 
 /// One accepted format.

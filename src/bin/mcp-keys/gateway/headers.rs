@@ -6,15 +6,17 @@
 //!    spellings with underscores too, since many servers cannot tell `_` from `-`.
 //! 3. Where a request came from (`X-Forwarded-…`, `Forwarded`, `X-Real-IP`) is believed from trusted
 //!    proxies and removed otherwise. The connection's own address is added to what stays.
-//! 4. No credential that the layer knows is passed on: it has taken the key out by then, and
+//! 4. What was judged is all that there is: `Content_Type`, `Mcp_Session_Id` and the like are removed,
+//!    and trailers hold none of them.
+//! 5. No credential that the layer knows is passed on: it has taken the key out by then, and
 //!    trailers get none in.
 
 use std::net::IpAddr;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
-    HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, REFERER, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use mcp_api_keys::KeyContext;
@@ -81,6 +83,7 @@ pub(super) fn prepare(
     remove_matching(headers, |name| {
         name.starts_with(IDENTITY) || claims_origin(name, trust)
     });
+    remove_second_spellings(headers);
     if wants_trailers {
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -89,6 +92,16 @@ pub(super) fn prepare(
     join_cookies(headers);
     origin.write(headers);
     identify(headers, key);
+}
+
+/// Makes the head of a request fit for a key that may not use everything: the body is what it was
+/// judged as, and the answer can be read.
+pub(super) fn restrict(headers: &mut HeaderMap) {
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.remove(CONTENT_ENCODING);
+    if headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
 }
 
 /// Takes out of an answer what belongs to the server's connection.
@@ -112,7 +125,7 @@ pub(super) fn clean_trailers(trailers: &mut HeaderMap) {
     }
     let nobody = Trust::default();
     remove_matching(trailers, |name| {
-        name.starts_with(IDENTITY) || claims_origin(name, &nobody)
+        name.starts_with(IDENTITY) || says_what_it_is(name) || claims_origin(name, &nobody)
     });
 }
 
@@ -150,6 +163,26 @@ fn remove_matching(headers: &mut HeaderMap, remove: impl Fn(&str) -> bool) {
         .cloned()
         .collect();
     for name in matching {
+        headers.remove(name);
+    }
+}
+
+/// Whether the header says how a message is to be read, or of which session it is.
+fn says_what_it_is(name: &str) -> bool {
+    name.starts_with("content-") || name.starts_with("mcp-")
+}
+
+/// What was judged is the header with hyphens; a server may take the other one.
+fn remove_second_spellings(headers: &mut HeaderMap) {
+    let second: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            let name = name.as_str();
+            name.contains('_') && says_what_it_is(&name.replace('_', "-"))
+        })
+        .cloned()
+        .collect();
+    for name in second {
         headers.remove(name);
     }
 }
@@ -402,10 +435,50 @@ mod tests {
             ("x-mcp-key-id", "x"),
             ("X_MCP_Key_Owner", "x"),
             ("x-forwarded-for", "x"),
+            ("content-type", "x"),
+            ("mcp_session_id", "x"),
             ("x-checksum", "1"),
         ]);
         clean_trailers(&mut trailers);
         assert_eq!(trailers, map(&[("x-checksum", "1")]));
+    }
+
+    #[test]
+    fn what_was_judged_has_one_spelling() {
+        let mut headers = map(&[
+            ("content-type", "application/json"),
+            ("content_type", "text/plain"),
+            ("Content_Encoding", "gzip"),
+            ("mcp-session-id", "a"),
+            ("Mcp_Session-Id", "b"),
+            ("my_content_type", "1"),
+        ]);
+        remove_second_spellings(&mut headers);
+        let kept = [
+            ("content-type", "application/json"),
+            ("mcp-session-id", "a"),
+            ("my_content_type", "1"),
+        ];
+        assert_eq!(headers, map(&kept));
+    }
+
+    #[test]
+    fn the_body_of_a_restricted_key_is_what_it_was_judged_as() {
+        let mut headers = map(&[
+            ("content-type", "application/json; charset=utf-7"),
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("content-encoding", "identity"),
+            ("accept-encoding", "gzip, br"),
+        ]);
+        restrict(&mut headers);
+        let expected = [
+            ("content-type", "application/json"),
+            ("accept-encoding", "identity"),
+        ];
+        assert_eq!(headers, map(&expected));
+        let mut headers = HeaderMap::new();
+        restrict(&mut headers);
+        assert_eq!(headers, map(&[("accept-encoding", "identity")]));
     }
 
     #[test]

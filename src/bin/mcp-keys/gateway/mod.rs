@@ -3,17 +3,21 @@
 //! A request reaches a server only with a key that may use that server, and without the key.
 //!
 //! 1. Who is calling stands in the `X-MCP-Key-…` headers; whatever a caller wrote there is removed.
-//! 2. Both directions are passed on as they come. Nothing is buffered, and no stream is ended by a
-//!    clock; a caller that hangs up ends the request at the server as well.
-//! 3. The server's answer is passed on unchanged, but for the headers that belong to one
+//! 2. A key is held to its own rules: the tools, prompts and resources that it may use, whether it
+//!    may only read, whether its requests must be signed. [`rules`] tells what can be set.
+//! 3. Both directions are passed on as they come, and no stream is ended by a clock; a caller that
+//!    hangs up ends the request at the server as well. What is read before it is passed on: an MCP
+//!    message (JSON in a POST), the body of a signed request, a list that a key may see part of.
+//! 4. The server's answer is passed on unchanged, but for the headers that belong to one
 //!    connection, and for a `Location` or `Content-Location` that names the server, which is
 //!    rewritten to where callers find that place. If the server fails before its answer begins,
 //!    the caller gets a 502.
-//! 4. What cannot be understood at the start ends the start, with the setting's name.
-//! 5. No key, path or query is logged. A request with a key in its query is refused.
+//! 5. What cannot be understood at the start ends the start, with the setting's name.
+//! 6. No key, path or query is logged. A request with a key in its query is refused.
 //!
-//! The way of a request: [`listen`] accepts the connection, [`route`] picks the server, the crate's
-//! layer asks for the key, [`proxy`] passes the request on.
+//! The way of a request: [`listen`] accepts the connection, [`hosts`] looks at the name that was
+//! asked for, [`route`] picks the server, the crate's layers ask for the key and hold it to its rules,
+//! [`proxy`] passes the request on.
 
 mod answers;
 mod body;
@@ -21,11 +25,14 @@ mod config;
 mod connect;
 mod formats;
 mod headers;
+mod hosts;
 mod listen;
 mod location;
+mod places;
 mod proxy;
 mod query;
 mod route;
+mod rules;
 mod tls;
 mod upstream;
 
@@ -40,6 +47,7 @@ use mcp_api_keys::store::KeyStore;
 
 use self::config::Config;
 use self::route::Gateway;
+use self::rules::RuleArgs;
 use crate::setup;
 
 /// What `serve` understands. Everything can stand in the file of `--config` as well, under the
@@ -82,6 +90,14 @@ pub(crate) struct ServeArgs {
     /// Header in which trusted proxies name the caller [default: X-Forwarded-For]
     #[arg(long, value_name = "NAME")]
     client_ip_header: Option<String>,
+
+    /// Name under which the gateway may be asked for, with or without a port; * for any
+    /// (repeatable) [default: on a loopback address its own names, elsewhere any]
+    #[arg(long, value_name = "HOST")]
+    allowed_host: Vec<String>,
+
+    #[command(flatten)]
+    rules: RuleArgs,
 
     /// Certificate chain for TLS, a PEM file
     #[arg(long, value_name = "FILE")]

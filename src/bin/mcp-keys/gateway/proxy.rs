@@ -1,7 +1,15 @@
 //! What stands behind the key layer: the way to a server, and the pages of the gateway itself.
+//!
+//! Of a key that may not use everything, a server gets only what was judged, and reads it as it was
+//! judged:
+//!
+//! 1. A body is JSON in a POST, or in another method that has one. Other bodies end here: a server
+//!    may look at the body alone, whatever its type or method.
+//! 2. Its type is said anew. In another `charset` the same bytes may be another message.
+//! 3. The server is asked for answers without compression: a list that cannot be read is held back.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,21 +20,24 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mcp_api_keys::KeyContext;
+use mcp_api_keys::key::Access;
 use tower_service::Service;
 
 use super::answers::{self, Body, Shape};
-use super::body::Outgoing;
+use super::body::{Judged, Outgoing};
 use super::connect::{Client, Reason};
 use super::formats::Accepted;
 use super::headers::{self, Trust, Via};
 use super::location::Asked;
 use super::upstream::{Upstream, holds_key};
 
-/// Answers requests that were admitted.
+/// Passes requests on that were admitted.
 #[derive(Clone, Debug)]
-pub(super) enum Inside {
-    /// Passes them on.
-    Server(Arc<Server>),
+pub(super) struct ToServer(pub(super) Arc<Server>);
+
+/// Answers requests that were admitted and are for no server.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Page {
     /// Tells callers who they are.
     Me,
     /// Tells callers that there is nothing.
@@ -45,7 +56,7 @@ pub(super) struct Server {
     pub(super) formats: Arc<[Accepted]>,
 }
 
-impl Service<Request<Incoming>> for Inside {
+impl Service<Request<Judged>> for ToServer {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -54,15 +65,29 @@ impl Service<Request<Incoming>> for Inside {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let inside = self.clone();
-        Box::pin(async move { Ok(inside.answer(request).await) })
+    fn call(&mut self, request: Request<Judged>) -> Self::Future {
+        let server = Arc::clone(&self.0);
+        Box::pin(async move { Ok(server.forward(request).await) })
     }
 }
 
-impl Inside {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let (head, body) = request.into_parts();
+impl<B> Service<Request<B>> for Page {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (head, _) = request.into_parts();
+        ready(Ok(self.answer(&head)))
+    }
+}
+
+impl Page {
+    fn answer(self, head: &Parts) -> Response<Body> {
         let shape = Shape::of(&head.method, &head.headers);
         match self {
             Self::Nothing => answers::not_found(&shape),
@@ -73,13 +98,14 @@ impl Inside {
                 Some(key) => answers::identity(key),
                 None => answers::lost(&shape),
             },
-            Self::Server(server) => server.forward(head, body, &shape).await,
         }
     }
 }
 
 impl Server {
-    async fn forward(&self, mut head: Parts, body: Incoming, shape: &Shape) -> Response<Body> {
+    async fn forward(&self, request: Request<Judged>) -> Response<Body> {
+        let (mut head, body) = request.into_parts();
+        let shape = &Shape::of(&head.method, &head.headers);
         let Some(url) = self.url(&head) else {
             return answers::not_found(shape);
         };
@@ -91,7 +117,14 @@ impl Server {
         let (Some(key), Some(via)) = (key, via) else {
             return answers::lost(shape);
         };
+        let is_restricted = key.access() == Access::ReadOnly || !key.key().mcp.is_unrestricted();
+        if is_restricted && is_left_to_the_server(&head, &body) {
+            return answers::not_judged(shape);
+        }
         headers::prepare(&mut head, &key, via, &self.trust, body.size_hint().exact());
+        if is_restricted {
+            headers::restrict(&mut head.headers);
+        }
         let path = url.path().to_owned();
         let mut request = Request::new(Outgoing(body));
         *request.method_mut() = head.method;
@@ -153,4 +186,14 @@ impl Server {
         head.version = Version::HTTP_11;
         Response::from_parts(head, body.boxed_unsync())
     }
+}
+
+/// Whether there is a body that the layer for MCP passes without having read it.
+fn is_left_to_the_server(head: &Parts, body: &Judged) -> bool {
+    let has_no_messages = matches!(
+        head.method,
+        Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
+    );
+    !body.is_end_stream()
+        && (has_no_messages || matches!(Shape::of(&head.method, &head.headers), Shape::Grpc(_)))
 }

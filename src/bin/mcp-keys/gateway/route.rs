@@ -1,5 +1,6 @@
-//! Which server a request is for, if it has no key in its query. The path alone decides, before the key is looked at, since each
-//! server has a name of its own that keys are granted for.
+//! Which server a request is for, if it came under a name that is allowed and has no key in its
+//! query. The path alone decides, before the key is looked at, since each server has a name of its
+//! own that keys are granted for.
 //!
 //! | path | asks for |
 //! |---|---|
@@ -13,41 +14,54 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use http::{Method, Request, Response};
-use http_body_util::Either;
+use http_body_util::{BodyExt, Either};
 use hyper::body::Incoming;
-use mcp_api_keys::layer::{ApiKeyService, ResponseBody};
+use mcp_api_keys::layer::{
+    ApiKeyService, McpService, ResponseBody, SignedRequestLayer, SignedRequestService,
+};
 use mcp_api_keys::policy::ScopeRule;
+use mcp_api_keys::signing::SigningMode;
 use mcp_api_keys::{ApiKeyLayer, ApiKeys};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::Error;
 use super::answers::{self, Body, Shape};
-use super::config::{Config, Route};
+use super::config::Config;
 use super::connect;
 use super::formats::Accepted;
-use super::proxy::{Inside, Server};
+use super::hosts::Hosts;
+use super::places::Route;
+use super::proxy::{Page, Server, ToServer};
 use super::query;
 use super::upstream::MCP;
 
 /// What a caller gets.
-pub(super) type Answer = Response<Either<Body, ResponseBody<Body>>>;
+pub(super) type Answer = Response<Either<Body, Watched>>;
+
+/// A server's answer, as it comes out of the three layers.
+type Watched = ResponseBody<ResponseBody<ResponseBody<Body>>>;
 
 /// All servers, and the gateway's own pages.
 #[derive(Debug)]
 pub(super) struct Gateway {
     servers: Vec<Door>,
-    me: ApiKeyService<Inside>,
-    nothing: ApiKeyService<Inside>,
+    me: Signed<Page>,
+    nothing: Signed<Page>,
+    /// The names to be asked for under.
+    hosts: Option<Hosts>,
     /// How keys are written: none may stand in a query.
     formats: Arc<[Accepted]>,
 }
 
-/// The way to one server, through the layer that knows its name.
+/// Behind the layer for keys and the one for signatures.
+type Signed<S> = ApiKeyService<SignedRequestService<S>>;
+
+/// The way to one server, through the layers that know its name.
 #[derive(Debug)]
 struct Door {
     prefix: String,
-    service: ApiKeyService<Inside>,
+    service: Signed<McpService<ToServer>>,
 }
 
 impl Gateway {
@@ -55,9 +69,12 @@ impl Gateway {
         let client = connect::client(&config.upstream_ca)?;
         let trust = Arc::new(config.trust.clone());
         let formats: Arc<[Accepted]> = config.formats.clone().into();
+        let signing = config.rules.signing();
         let doors = config.routes.iter().map(|route| {
             let prefix = prefix(route);
-            let layer = layer(config, route, &prefix, keys)?;
+            let layer = layer(config, route, &prefix, keys)?
+                .with_signing(signing.clone())
+                .with_mcp(config.rules.mcp(route));
             let server = Server {
                 prefix: prefix.clone(),
                 upstream: route.upstream.clone(),
@@ -65,35 +82,45 @@ impl Gateway {
                 trust: Arc::clone(&trust),
                 formats: Arc::clone(&formats),
             };
-            let service = layer.layer(Inside::Server(Arc::new(server)));
+            let service = layer.layer(ToServer(Arc::new(server)));
             Ok(Door { prefix, service })
         });
+        // Who is calling is told without a signature, except to keys that must always sign.
         let anybody = keys.layer().any_server();
+        let anybody = anybody.with_signing(SignedRequestLayer::new(SigningMode::Off));
         Ok(Self {
             servers: doors.collect::<Result<_, Error>>()?,
-            me: anybody.layer(Inside::Me),
-            nothing: anybody.layer(Inside::Nothing),
+            me: anybody.layer(Page::Me),
+            nothing: anybody.layer(Page::Nothing),
+            hosts: config.hosts.clone(),
             formats,
         })
     }
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path();
+        let is_probe = path == "/healthz";
+        let names = self.hosts.as_ref().filter(|_| !is_probe);
+        if names.is_some_and(|names| !names.admit(request.uri(), request.headers())) {
+            let shape = Shape::of(request.method(), request.headers());
+            return answers::host_not_allowed(&shape).map(Either::Left);
+        }
         let query = request.uri().query().unwrap_or_default();
         if query::holds_key(query, &self.formats) {
             let shape = Shape::of(request.method(), request.headers());
             return answers::key_in_query(&shape).map(Either::Left);
         }
-        let path = request.uri().path();
-        if path == "/healthz" {
+        if is_probe {
             return health(&request).map(Either::Left);
         }
         let door = self.servers.iter().find(|door| door.leads_to(path));
-        let service = match door {
-            Some(door) => &door.service,
+        let page = match door {
+            Some(door) => return ask(door.service.clone(), request).await.map(Either::Right),
             None if path == "/me" => &self.me,
             None => &self.nothing,
         };
-        ask(service.clone(), request).await.map(Either::Right)
+        let answer = ask(page.clone(), request).await;
+        answer.map(|body| Either::Left(body.boxed_unsync()))
     }
 }
 
@@ -139,10 +166,10 @@ fn health(request: &Request<Incoming>) -> Response<Body> {
     }
 }
 
-async fn ask(
-    mut service: ApiKeyService<Inside>,
-    request: Request<Incoming>,
-) -> Response<ResponseBody<Body>> {
+async fn ask<S, R>(mut service: S, request: Request<Incoming>) -> Response<R>
+where
+    S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible>,
+{
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
     let answer: Result<_, Infallible> = service.call(request).await;
     let Ok(response) = answer;
