@@ -121,6 +121,7 @@ impl Serialize for KeyContext {
         map.serialize_entry("servers", &key.servers)?;
         map.serialize_entry("scopes", &key.scopes)?;
         map.serialize_entry("access", &key.access)?;
+        map.serialize_entry("mcp", &key.mcp)?;
         map.serialize_entry("limits", &key.limits)?;
         map.serialize_entry("metadata", &key.metadata)?;
         map.serialize_entry("created_at", &key.created_at)?;

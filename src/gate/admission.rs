@@ -3,11 +3,11 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use super::judge::Refused;
 use super::{Gate, PATIENCE, unavailable};
@@ -28,6 +28,8 @@ pub(crate) struct Admission {
 pub(crate) enum Costs {
     /// So much, whatever it is.
     Request(u32),
+    /// So much, and it may be a call of any tool.
+    Unread(u32),
     /// So much for each call, of a tool if one is named.
     Calls(Vec<(Option<Box<str>>, u32)>),
 }
@@ -35,7 +37,7 @@ pub(crate) enum Costs {
 impl Costs {
     pub(super) fn total(&self) -> u32 {
         match self {
-            Self::Request(cost) => *cost,
+            Self::Request(cost) | Self::Unread(cost) => *cost,
             Self::Calls(calls) => calls
                 .iter()
                 .fold(0, |sum, (_, cost)| sum.saturating_add(*cost)),
@@ -46,7 +48,8 @@ impl Costs {
     pub(super) fn of(&self, rule: &RateLimit, server: Option<&ServerName>) -> u32 {
         match self {
             Self::Request(cost) if rule.applies(server, None) => *cost,
-            Self::Request(_) => 0,
+            Self::Unread(cost) if rule.concerns(server) => *cost,
+            Self::Request(_) | Self::Unread(_) => 0,
             Self::Calls(calls) => calls
                 .iter()
                 .filter(|(tool, _)| rule.applies(server, tool.as_deref()))
@@ -130,8 +133,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Looks at a key from time to time while an answer to it goes on.
 pub(crate) struct Watch {
-    admission: Arc<Admission>,
-    pause: Pin<Box<tokio::time::Sleep>>,
+    admission: Admission,
+    /// When the key was last looked at between two parts of the answer, on the gate's clock.
+    looked_at: Option<u64>,
+    /// Runs while the answer is waited for.
+    pause: Option<Pin<Box<Sleep>>>,
     /// In a task of its own, so that the watch can be shared between threads as bodies are.
     renewing: Option<JoinHandle<()>>,
 }
@@ -139,42 +145,76 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(admission: Admission) -> Self {
         Self {
-            admission: Arc::new(admission),
-            pause: Box::pin(tokio::time::sleep(LOOK_EVERY)),
+            admission,
+            looked_at: None,
+            pause: None,
             renewing: None,
         }
     }
 
-    /// Ready when the key would no longer be admitted.
+    /// Before a part of the answer is asked for: ready when the key would no longer be admitted, as
+    /// far as it is time to look. Parts that are always there, and a reader who is slow to take
+    /// them, leave no pause to look in.
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        let now = self.admission.gate.shared.clock.now().ticks;
+        let last = *self.looked_at.get_or_insert(now);
+        if u128::from(now.saturating_sub(last)) < LOOK_EVERY.as_nanos() {
+            return Poll::Pending;
+        }
+        self.looked_at = Some(now);
+        self.poll_look(cx)
+    }
+
+    /// While the answer is waited for: ready when the key would no longer be admitted.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
         loop {
-            if let Some(renewing) = &mut self.renewing {
-                // A store that does not answer is asked again; how long to go on without it is the
-                // node's freshness to say.
-                let _ = ready!(Pin::new(renewing).poll(cx));
-                self.renewing = None;
-                if let Some(Err(rejection)) = self.admission.look() {
-                    return Poll::Ready(rejection);
+            if self.renewing.is_some() {
+                match self.poll_look(cx) {
+                    Poll::Ready(rejection) => return Poll::Ready(rejection),
+                    Poll::Pending if self.renewing.is_some() => return Poll::Pending,
+                    Poll::Pending => self.pause_anew(),
                 }
-                self.pause();
             }
-            ready!(self.pause.as_mut().poll(cx));
-            match self.admission.look() {
-                Some(Err(rejection)) => return Poll::Ready(rejection),
-                Some(Ok(())) => self.pause(),
-                None => {
-                    let admission = Arc::clone(&self.admission);
-                    self.renewing = Some(tokio::spawn(async move {
-                        let _ = admission.renew().await;
-                    }));
-                }
+            let pause = self
+                .pause
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(LOOK_EVERY)));
+            ready!(pause.as_mut().poll(cx));
+            if let Poll::Ready(rejection) = self.poll_look(cx) {
+                return Poll::Ready(rejection);
+            }
+            self.pause_anew();
+        }
+    }
+
+    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
+        if let Some(renewing) = &mut self.renewing {
+            // A store that does not answer is asked again; how long to go on without it is the
+            // node's freshness to say.
+            let _ = ready!(Pin::new(renewing).poll(cx));
+            self.renewing = None;
+            return match self.admission.look() {
+                Some(Err(rejection)) => Poll::Ready(rejection),
+                Some(Ok(())) | None => Poll::Pending,
+            };
+        }
+        match self.admission.look() {
+            Some(Err(rejection)) => Poll::Ready(rejection),
+            Some(Ok(())) => Poll::Pending,
+            None => {
+                let admission = self.admission.clone();
+                self.renewing = Some(tokio::spawn(async move {
+                    let _ = admission.renew().await;
+                }));
+                Poll::Pending
             }
         }
     }
 
-    fn pause(&mut self) {
+    fn pause_anew(&mut self) {
         let next = tokio::time::Instant::now() + LOOK_EVERY;
-        self.pause.as_mut().reset(next);
+        if let Some(pause) = &mut self.pause {
+            pause.as_mut().reset(next);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::admission::Costs;
 use super::{Admission, Gate, Permit, unavailable};
 use crate::clock::Moment;
 use crate::context::KeyContext;
-use crate::key::{Carrier, KeyInfo, LimitStatus};
+use crate::key::{Carrier, KeyInfo, LimitStatus, RateLimit};
 use crate::limit::Withdrawal;
 use crate::live::{KeyState, SecretRef, Standing};
 use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
@@ -50,7 +50,7 @@ impl Gate {
         }
         self.check(head, &state, proof, now)?;
         let limit = if self.rules.charged_inside {
-            guard_free_requests(&state, now)?
+            self.guard_free_requests(&state, now)?
         } else {
             self.charge(&state, &Costs::Request(self.rules.cost), now)?
         };
@@ -105,6 +105,24 @@ impl Gate {
                 .of_key(state.info.id)
                 .into()
         })
+    }
+
+    /// What is charged behind the gate may cost nothing there, such as a notification. A ceiling of
+    /// ten times the key's limits keeps that from being abused. It is no limit of the key, so the
+    /// refusal names none.
+    fn guard_free_requests(
+        &self,
+        state: &KeyState,
+        now: Moment,
+    ) -> Result<Option<LimitStatus>, Rejection> {
+        let server = self.rules.server.name();
+        let cost = |rule: &RateLimit| u32::from(rule.concerns(server));
+        match state.limits.ceiling().take(now.ticks, cost) {
+            Ok(_) => Ok(None),
+            Err(exhausted) => Err(Rejection::new(RejectionKind::RateLimited)
+                .retry_after_wait(exhausted.retry_after)
+                .of_key(state.info.id)),
+        }
     }
 
     /// The checks that spend nothing.
@@ -182,16 +200,5 @@ fn check_standing(state: &KeyState, secret: SecretRef, now: Moment) -> Result<()
         Standing::Revoked => Err(Rejection::new(RejectionKind::Revoked)),
         Standing::Disabled => Err(Rejection::new(RejectionKind::Disabled)),
         Standing::OwnerBarred => Err(Rejection::new(RejectionKind::OwnerBarred)),
-    }
-}
-
-/// What is charged behind the gate may cost nothing there, such as a notification. A ceiling of ten
-/// times the key's limits keeps that from being abused.
-fn guard_free_requests(state: &KeyState, now: Moment) -> Result<Option<LimitStatus>, Rejection> {
-    match state.limits.ceiling().take(now.ticks, |_| 1) {
-        Ok(_) => Ok(None),
-        Err(exhausted) => Err(
-            Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(state.info.id),
-        ),
     }
 }

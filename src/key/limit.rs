@@ -147,9 +147,14 @@ impl RateLimit {
         self.tool.as_ref()
     }
 
+    /// Whether requests to `server` can count.
+    pub(crate) fn concerns(&self, server: Option<&ServerName>) -> bool {
+        self.server.as_ref().is_none_or(|only| server == Some(only))
+    }
+
     /// Whether a request to `server`, which calls `tool` if anything, counts.
     pub(crate) fn applies(&self, server: Option<&ServerName>, tool: Option<&str>) -> bool {
-        self.server.as_ref().is_none_or(|only| server == Some(only))
+        self.concerns(server)
             && self
                 .tool
                 .as_ref()
@@ -176,12 +181,25 @@ impl RateLimit {
         self.burst.unwrap_or(self.count)
     }
 
-    /// The same limit, ten times as wide.
-    pub(crate) fn tenfold(&self) -> Self {
-        Self {
+    /// The limit for what costs nothing: ten times as wide, and never narrower than two a second. A
+    /// client that is allowed one call a day still answers and pings all day long.
+    pub(crate) fn ceiling(&self) -> Self {
+        const FEWEST_A_MINUTE: u32 = 120;
+
+        let burst = self.burst_size().saturating_mul(10).max(FEWEST_A_MINUTE);
+        let wide = Self {
             count: self.count.saturating_mul(10),
-            burst: self.burst.map(|burst| burst.saturating_mul(10)),
+            burst: Some(burst),
             ..self.clone()
+        };
+        let least = u64::from(FEWEST_A_MINUTE) * self.per.duration().as_secs();
+        if u64::from(wide.count) * 60 >= least {
+            return wide;
+        }
+        Self {
+            count: FEWEST_A_MINUTE,
+            per: LimitUnit::Minute,
+            ..wide
         }
     }
 

@@ -87,8 +87,10 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
         let mut this = self.project();
         let watched = this.guard.is_some() && !this.kind.is_bounded();
         let mut guard = this.guard.as_mut().filter(|_| watched);
-        if let Some(last_words) = guard.as_mut().and_then(|guard| guard.last_words()) {
-            return Poll::Ready(last_words.map(Ok));
+        if let Some(guard) = &mut guard
+            && guard.poll_due(cx).is_ready()
+        {
+            return Poll::Ready(guard.last_words().flatten().map(Ok));
         }
         let frame = match this.kind.as_mut().project() {
             KindProjection::Inner { body } => body.poll_frame(cx),
@@ -100,11 +102,7 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
         let Some(guard) = guard else { return frame };
         match &frame {
             Poll::Ready(Some(Ok(sent))) => {
-                let data = sent.data_ref().map(|data| &**data);
-                if guard.note(data.unwrap_or_default()) {
-                    // If this was the end, what is left to say is said next.
-                    let _ = guard.poll_end(cx);
-                }
+                guard.note(sent.data_ref().map_or(&[], |data| &**data));
                 frame
             }
             Poll::Ready(_) => frame,

@@ -1,9 +1,10 @@
 //! Ending an answer that goes on for long when its key is no longer admitted.
 //!
-//! 1. Only an answer of unknown length that has to be waited for is watched: what is there at once
-//!    has been sent before anything could change.
-//! 2. The key is looked at twice a second, and after every so many frames of an answer that never
-//!    pauses.
+//! 1. Only an answer of unknown length is watched. One whose length was announced has an end, and could
+//!    not be ended in order before it.
+//! 2. The key is looked at twice a second, while the next part is waited for, and else before it is
+//!    asked for: an answer that never pauses, or whose reader is slow, is watched too. What no reader
+//!    asks for is not sent either, so it waits.
 //! 3. Where the protocol has a word for it the end is said, not only made: an event in a stream of
 //!    events, a status in gRPC.
 
@@ -18,23 +19,18 @@ use super::respond::{StandardResponder, grpc_status};
 use crate::gate::{Admission, Watch};
 use crate::rejection::Rejection;
 
-/// After how many frames at once an answer is watched, and its key looked at.
-const FRAMES: u8 = 32;
-
 /// Watches one answer.
 #[derive(Debug)]
 pub(super) struct Guard {
     watch: Watching,
     ending: Ending,
-    frames: u8,
-    /// Whether what was sent so far ends between two events.
-    between_events: bool,
+    /// The last bytes of what was sent so far. They tell whether that ends between two events.
+    tail: Tail,
 }
 
 #[derive(Debug)]
 enum Watching {
-    NotYet(Option<Admission>),
-    Since(Box<Watch>),
+    On(Watch),
     /// With what is left to be said.
     Ended(Option<Frame<Bytes>>),
 }
@@ -103,10 +99,9 @@ impl Ending {
 impl Guard {
     pub(super) fn new(admission: Admission, ending: Ending) -> Self {
         Self {
-            watch: Watching::NotYet(Some(admission)),
+            watch: Watching::On(Watch::new(admission)),
             ending,
-            frames: 0,
-            between_events: true,
+            tail: Tail::default(),
         }
     }
 
@@ -114,32 +109,33 @@ impl Guard {
     pub(super) fn last_words(&mut self) -> Option<Option<Frame<Bytes>>> {
         match &mut self.watch {
             Watching::Ended(last) => Some(last.take()),
-            _ => None,
+            Watching::On(_) => None,
         }
     }
 
-    /// Notes what was sent. Returns whether it is time to look at the key.
-    pub(super) fn note(&mut self, data: &[u8]) -> bool {
-        if matches!(self.ending, Ending::Event(..)) && !data.is_empty() {
-            let ends = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
-            self.between_events = ends.iter().any(|end| data.ends_with(end));
+    /// Notes what was sent.
+    pub(super) fn note(&mut self, data: &[u8]) {
+        if matches!(self.ending, Ending::Event(..)) {
+            self.tail.add(data);
         }
-        self.frames = self.frames.wrapping_add(1);
-        self.frames.is_multiple_of(FRAMES)
     }
 
-    /// Ready when the key is no longer admitted, and the answer therefore ended.
+    /// Before the next frame is asked for: ready when the key is no longer admitted, and the answer
+    /// therefore ended.
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_with(|watch| watch.poll_due(cx))
+    }
+
+    /// The same, while the next frame is waited for.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Watching::NotYet(admission) = &mut self.watch {
-            let Some(admission) = admission.take() else {
-                return Poll::Pending;
-            };
-            self.watch = Watching::Since(Box::new(Watch::new(admission)));
-        }
-        let Watching::Since(watch) = &mut self.watch else {
-            return Poll::Pending;
+        self.poll_with(|watch| watch.poll_end(cx))
+    }
+
+    fn poll_with(&mut self, poll: impl FnOnce(&mut Watch) -> Poll<Rejection>) -> Poll<()> {
+        let Watching::On(watch) = &mut self.watch else {
+            return Poll::Ready(());
         };
-        let rejection = std::task::ready!(watch.poll_end(cx));
+        let rejection = std::task::ready!(poll(watch));
         tracing::debug!(
             code = rejection.code(),
             key = rejection.key_id().map(tracing::field::display),
@@ -151,7 +147,7 @@ impl Guard {
 
     fn ending_for(&self, rejection: &Rejection) -> Option<Frame<Bytes>> {
         match &self.ending {
-            Ending::Event(name, data) if self.between_events => {
+            Ending::Event(name, data) if self.tail.is_between_events() => {
                 let event = format!("event: {name}\ndata: {}\n\n", data.of(rejection));
                 Some(Frame::data(Bytes::from(event)))
             }
@@ -160,6 +156,61 @@ impl Guard {
                 let mut trailers = HeaderMap::new();
                 grpc_status(&mut trailers, rejection);
                 Some(Frame::trailers(trailers))
+            }
+        }
+    }
+}
+
+/// The last bytes of a stream: an event may end in another frame than it began to end in.
+#[derive(Debug, Default)]
+struct Tail {
+    bytes: [u8; 4],
+    length: usize,
+}
+
+impl Tail {
+    fn add(&mut self, data: &[u8]) {
+        for byte in data.get(data.len().saturating_sub(4)..).unwrap_or(data) {
+            self.bytes.rotate_left(1);
+            if let Some(last) = self.bytes.last_mut() {
+                *last = *byte;
+            }
+        }
+        self.length = self.length.saturating_add(data.len());
+    }
+
+    fn is_between_events(&self) -> bool {
+        let ends = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
+        self.length == 0 || ends.iter().any(|end| self.bytes.ends_with(end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_event_is_seen_however_it_is_cut() {
+        for (text, ends) in [
+            ("", true),
+            ("data: a\n\n", true),
+            ("data: a\r\n\r\n", true),
+            ("data: a\r\r", true),
+            (": still here\n\n", true),
+            ("data: a\n", false),
+            ("data: a\r\n", false),
+            ("data: a\n\nd", false),
+            ("data: a\n\ndata: b", false),
+            ("\n", false),
+        ] {
+            for cut in 0..=text.len() {
+                for again in cut..=text.len() {
+                    let mut tail = Tail::default();
+                    for part in [&text[..cut], &text[cut..again], &text[again..]] {
+                        tail.add(part.as_bytes());
+                    }
+                    assert_eq!(tail.is_between_events(), ends, "{text:?} {cut} {again}");
+                }
             }
         }
     }

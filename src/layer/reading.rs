@@ -76,6 +76,11 @@ impl<B: Body, O: Observe> Reading<B, O> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Read<O>, RejectionKind>> {
         let mut frames = 0;
+        // What is announced to be too large is not read at all.
+        let announced = self.body.size_hint().lower();
+        if announced > (self.most.saturating_sub(self.read.len()) as u64) {
+            return Poll::Ready(Err(RejectionKind::BodyTooLarge));
+        }
         loop {
             let this = self.as_mut().project();
             if frames == FRAMES_AT_ONCE {

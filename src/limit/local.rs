@@ -51,13 +51,19 @@ impl LimitSet {
 
     /// The limits of a changed key: what was spent under a name stays spent.
     pub(crate) fn succeeding(&self, rules: &[RateLimit]) -> Self {
-        Self::build(rules, |rule| {
+        let next = Self::build(rules, |rule| {
             let earlier = self
                 .limits
                 .iter()
                 .find(|limit| limit.rule.name() == rule.name());
             earlier.map_or(0, |limit| limit.arrival.load())
-        })
+        });
+        if let Some(ceiling) = self.ceiling.get() {
+            let ceiling = ceiling.succeeding(&next.ceilings());
+            // It is new, so nobody else has set it.
+            let _ = next.ceiling.set(Box::new(ceiling));
+        }
+        next
     }
 
     fn build(rules: &[RateLimit], arrival: impl Fn(&RateLimit) -> u64) -> Self {
@@ -98,22 +104,26 @@ impl LimitSet {
 
     /// The limits, ten times as wide: what guards requests that cost nothing.
     pub(crate) fn ceiling(&self) -> &Self {
-        self.ceiling.get_or_init(|| {
-            let rules: Vec<_> = self
-                .limits
-                .iter()
-                .filter(|limit| limit.rule.tool().is_none())
-                .map(|limit| limit.rule.tenfold())
-                .collect();
-            Box::new(Self::new(&rules))
-        })
+        self.ceiling
+            .get_or_init(|| Box::new(Self::new(&self.ceilings())))
+    }
+
+    fn ceilings(&self) -> Vec<RateLimit> {
+        let rules = self.limits.iter().map(|limit| &limit.rule);
+        rules
+            .filter(|rule| rule.tool().is_none())
+            .map(|rule| rule.ceiling())
+            .collect()
     }
 
     /// Whether every limit has its whole burst again, so that forgetting the state changes nothing.
     pub(crate) fn is_idle(&self, ticks: u64) -> bool {
-        self.limits
-            .iter()
-            .all(|limit| limit.arrival.load() <= ticks)
+        let mut limits = self.limits.iter();
+        limits.all(|limit| limit.arrival.load() <= ticks)
+            && self
+                .ceiling
+                .get()
+                .is_none_or(|ceiling| ceiling.is_idle(ticks))
     }
 }
 
@@ -355,6 +365,37 @@ mod tests {
         assert!(changed.take(SECOND, |_| 1).is_err());
         assert!(!changed.is_idle(SECOND));
         assert!(changed.is_idle(62 * SECOND));
+    }
+
+    #[test]
+    fn the_ceiling_is_ten_times_as_wide_and_never_too_low_for_a_quiet_client() {
+        let limits = LimitSet::new(&[
+            RateLimit::per_minute(60),
+            RateLimit::per_minute(1)
+                .on_tool("shell".parse().unwrap())
+                .named("shell"),
+        ]);
+        assert_eq!(admitted(limits.ceiling(), SECOND, 1_000), 600);
+        // One call a day; a ping every half second goes on for hours.
+        let slow = LimitSet::new(&[RateLimit::per_day(1)]);
+        assert_eq!(admitted(slow.ceiling(), SECOND, 1_000), 120);
+        for step in 1..10_000 {
+            assert_eq!(admitted(slow.ceiling(), SECOND + step * SECOND / 2, 1), 1);
+        }
+        assert_eq!(admitted(&slow, SECOND, 2), 1, "the limit itself is as it was");
+    }
+
+    #[test]
+    fn the_ceiling_outlives_a_change_and_keeps_the_limits_from_being_forgotten() {
+        let limits = LimitSet::new(&[RateLimit::per_minute(60)]);
+        assert_eq!(admitted(limits.ceiling(), SECOND, 1_000), 600);
+        assert!(!limits.is_idle(SECOND), "nothing was spent but of the ceiling");
+        let changed = limits.succeeding(&[
+            RateLimit::per_minute(60),
+            RateLimit::per_hour(100_000).named("b"),
+        ]);
+        assert_eq!(admitted(changed.ceiling(), SECOND, 10), 0);
+        assert!(changed.is_idle(3_700 * SECOND));
     }
 
     #[test]

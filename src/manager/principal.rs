@@ -80,7 +80,7 @@ impl Principal {
     }
 
     /// The same principal, acting by means of a key: no key they make or change may reach further
-    /// than that one in servers, scopes, access, networks or time.
+    /// than that one in servers, scopes, access, tools, networks, signing or time.
     pub fn by_key(mut self, key: &KeyContext) -> Self {
         self.bounds = Some(Bounds(Box::new(key.key().clone())));
         self

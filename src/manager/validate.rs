@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::key::{KeyRecord, Metadata, Plan, Quota, RateLimit};
+use crate::key::{KeyRecord, McpRules, Metadata, Plan, Quota, RateLimit};
 
 const NAME: usize = 200;
 const DESCRIPTION: usize = 1_000;
@@ -12,6 +12,7 @@ const REASON: usize = 500;
 const METADATA: usize = 16 * 1_024;
 const LIMITS: usize = 16;
 const RULES: usize = 1_000;
+const PATTERNS: usize = 200;
 
 /// Checks a record; with `now`, that it has not expired already.
 pub(super) fn record(record: &KeyRecord, now: Option<Timestamp>) -> Result<(), Error> {
@@ -34,6 +35,7 @@ pub(super) fn record(record: &KeyRecord, now: Option<Timestamp>) -> Result<(), E
     if record.networks.allow().len() + record.networks.deny().len() > RULES {
         return Err(Error::invalid("networks", "must be at most 1,000 rules"));
     }
+    mcp(&record.mcp)?;
     match (record.expires_at, now) {
         (Some(end), Some(now)) => expiry(end, now),
         _ => Ok(()),
@@ -102,6 +104,19 @@ fn different<'a>(field: &'static str, names: impl Iterator<Item = &'a str>) -> R
         if !seen.insert(name) {
             let message = format!("two {field} have the name {name:?}");
             return Err(Error::invalid(field, message));
+        }
+    }
+    Ok(())
+}
+
+/// Each list is gone through at each call.
+fn mcp(rules: &McpRules) -> Result<(), Error> {
+    for names in [rules.tools(), rules.prompts(), rules.resources()] {
+        if names.allow().len().max(names.deny().len()) > PATTERNS {
+            return Err(Error::invalid(
+                "mcp",
+                "must be at most 200 patterns in each list",
+            ));
         }
     }
     Ok(())

@@ -4,10 +4,12 @@
 //!    also what cannot be judged: the server answers that.
 //! 2. A restricted key may not use methods of which nothing is known, nor leave out what a method
 //!    must name.
-//! 3. A read-only key lists, reads, and calls the tools that the server declares to be read-only.
-//! 4. The rules come on top: whatever the level, what they do not permit is denied.
-//! 5. A message is judged by what it asks for, whether or not it has an id.
-//! 6. A denial names what was asked for. It never says what the key may do instead.
+//! 3. Nor may it list tasks: nobody knows here whose they are, or what tool they run. A task is known
+//!    by its id, which only who began it was told.
+//! 4. A read-only key lists, reads, and calls the tools that the server declares to be read-only.
+//! 5. The rules come on top: whatever the level, what they do not permit is denied.
+//! 6. A message is judged by what it asks for, whether or not it has an id.
+//! 7. A denial names what was asked for. It never says what the key may do instead.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -75,7 +77,7 @@ pub(crate) fn judge(
     let method = message.method().unwrap_or_default();
     let named = |member: Option<_>| member.ok_or_else(|| Denied::Unnamed(Excerpt::of(method)));
     match message.class() {
-        Class::Always | Class::List(_) | Class::Read(Named::Nothing) => Ok(()),
+        Class::Always | Class::List(_) => Ok(()),
         Class::Read(Named::Prompt) => rights.check_prompt(named(message.name())?),
         Class::Read(Named::Resource | Named::Directory) => {
             rights.check_resource(named(message.uri())?)
@@ -94,7 +96,7 @@ pub(crate) fn judge(
             Err(Denied::ReadOnlyMethod(Excerpt::of(method)))
         }
         Class::Write => named(message.task_id()).map(|_| ()),
-        Class::Unknown => Err(Denied::Method(Excerpt::of(method))),
+        Class::Read(Named::Nothing) | Class::Unknown => Err(Denied::Method(Excerpt::of(method))),
     }
 }
 
@@ -162,7 +164,7 @@ pub(crate) enum Denied {
     ReadOnlyTool(Excerpt),
     /// The key may only read, and this method does more.
     ReadOnlyMethod(Excerpt),
-    /// Nothing is known of this method.
+    /// Nothing is known of this method, or it shows what belongs to others.
     Method(Excerpt),
     /// The message leaves out what this method must name.
     Unnamed(Excerpt),

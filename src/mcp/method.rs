@@ -47,7 +47,7 @@ pub(crate) enum ListKind {
 /// What a read names, and in which member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
-    /// Nothing.
+    /// Nothing, and shows what others have begun.
     Nothing,
     /// A prompt, in `params.name`.
     Prompt,

@@ -139,7 +139,7 @@ fn unknown(denied: &Denied, method: &str, id: &str) -> String {
         }
         (Denied::Prompt(name), _) => (-32_602, format!("Unknown prompt: {name}")),
         (Denied::Resource(_), _) => (-32_602, "Resource not found".to_owned()),
-        (_, Class::Unknown) => (-32_601, "Method not found".to_owned()),
+        (Denied::Method(_), _) | (_, Class::Unknown) => (-32_601, "Method not found".to_owned()),
         _ => (-32_602, "Invalid params".to_owned()),
     };
     let error = serde_json::json!({ "code": code, "message": text });

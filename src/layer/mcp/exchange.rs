@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, response};
+use http_body::Body;
 
 use super::answer::unfilterable;
 use super::judge::SESSION_ID;
@@ -35,7 +36,7 @@ pub(super) enum Reply<R> {
 }
 
 impl Exchange {
-    pub(super) fn reply<R>(&mut self, mut response: Response<R>) -> Reply<R> {
+    pub(super) fn reply<R: Body>(&mut self, mut response: Response<R>) -> Reply<R> {
         self.bind_session(&mut response);
         self.tell_limit(&mut response);
         let filter = match self.filter.take() {
@@ -63,7 +64,8 @@ impl Exchange {
                 let (head, body) = response.into_parts();
                 Reply::Collect(head, body, Box::new(filter))
             }
-            _ if !response.status().is_success() => {
+            // What was accepted without an answer, or failed.
+            _ if is_empty(response.body()) || !response.status().is_success() => {
                 Reply::Ready(self.watched(response.map(ResponseBody::inner)))
             }
             _ => {
@@ -86,6 +88,10 @@ impl Exchange {
             return unfilterable(self.id.as_deref()).map(ResponseBody::own);
         };
         let body = Bytes::from(filtered.into_owned());
+        // They are of the body as the server made it, which nobody gets.
+        for name in ["etag", "content-md5", "digest", "content-digest", "repr-digest"] {
+            head.headers.remove(name);
+        }
         if head.headers.contains_key(CONTENT_LENGTH) {
             head.headers.insert(CONTENT_LENGTH, body.len().into());
         }
@@ -129,6 +135,10 @@ impl Exchange {
             response.extensions_mut().insert(Charged(limit));
         }
     }
+}
+
+fn is_empty(body: &impl Body) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -89,10 +89,10 @@ where
         }
     }
 
-    pub(super) fn passed(call: Call<S>, body: B, costs: Costs) -> Self {
+    pub(super) fn passed(call: Call<S>, body: ReadBody<B>, costs: Costs) -> Self {
         let passing = Passing {
             call,
-            body: ReadBody::passed(body),
+            body,
             id: None,
             filter: None,
         };

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::McpLayer;
 use super::answer::Refusal;
@@ -23,6 +25,8 @@ pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-i
 pub(super) enum Opening {
     /// It passes as it is, and costs so much.
     Pass(Costs),
+    /// It passes without a body, at no cost.
+    Bare,
     /// Its body says what it is.
     Read,
 }
@@ -38,27 +42,31 @@ pub(super) struct Verdict {
 
 impl McpLayer {
     /// Judges the head. The session id that the server knows is put in the place of the shown one.
+    ///
+    /// What a restricted key sends is read, or does not reach the server.
     pub(super) fn open(&self, head: &mut Parts, key: &KeyContext) -> Result<Opening, Rejection> {
         self.unbind_session(head, key)?;
-        match head.method {
-            Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS => {
-                return Ok(Opening::Pass(Costs::Request(0)));
-            }
-            _ => {}
-        }
-        let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
-            return Ok(Opening::Pass(Costs::Request(1)));
-        }
-        let is_json = content_type.is_some_and(is_json);
-        let is_encoded = head
-            .headers
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
         let is_restricted = is_restricted(key.access(), &key.key().mcp);
-        match (is_json && !is_encoded, is_restricted) {
+        let is_without_message = matches!(
+            head.method,
+            Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
+        );
+        match (is_without_message, is_restricted) {
+            (true, false) => return Ok(Opening::Pass(Costs::Request(0))),
+            (true, true) => {
+                // A connection that changes its protocol is out of sight from then on. A body has no
+                // meaning here, and a server that finds one in it is not to be given it.
+                for name in [UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING] {
+                    head.headers.remove(name);
+                }
+                return Ok(Opening::Bare);
+            }
+            (false, true) => drop(head.headers.remove(UPGRADE)),
+            (false, false) => {}
+        }
+        match (is_plain_json(&head.headers), is_restricted) {
             (true, _) => Ok(Opening::Read),
+            (false, false) if may_be_json(&head.headers) => Ok(Opening::Pass(self.unread())),
             (false, false) => Ok(Opening::Pass(Costs::Request(1))),
             (false, true) => Err(Rejection::new(RejectionKind::MediaTypeUnsupported)),
         }
@@ -72,7 +80,7 @@ impl McpLayer {
             // A key without restrictions may send anything; the server answers it.
             Err(_) if !is_restricted(info.access, &info.mcp) => {
                 return Ok(Verdict {
-                    costs: Costs::Request(1),
+                    costs: self.unread(),
                     id: None,
                     filter: None,
                 });
@@ -122,10 +130,17 @@ impl McpLayer {
         }
     }
 
+    /// What cannot be read may be a call of the dearest tool, and is paid as one.
+    fn unread(&self) -> Costs {
+        let costs = self.settings.tool_costs.iter().map(|(_, cost)| *cost);
+        Costs::Unread(costs.fold(1, u32::max))
+    }
+
     /// Requests cost; what asks for nothing does not.
     fn costs(&self, messages: &[Message<'_>]) -> Costs {
         let calls = messages.iter().filter_map(|message| {
-            if message.kind() != Kind::Request || message.method() == Some("ping") {
+            let is_request = matches!(message.kind(), Kind::Request | Kind::RequestWithoutId);
+            if !is_request || message.method() == Some("ping") {
                 return None;
             }
             let tool = message.name().filter(|_| message.class() == Class::Call);
@@ -185,11 +200,39 @@ fn answerable_id(message: &Message<'_>) -> Option<Box<str>> {
     message.id().map(|id| id.as_json().into())
 }
 
-/// `application/json`, with or without parameters.
-fn is_json(content_type: &[u8]) -> bool {
-    let essence = content_type.split(|byte| *byte == b';').next();
-    let essence = essence.unwrap_or_default().trim_ascii();
-    essence.eq_ignore_ascii_case(b"application/json")
+/// Whether every server takes the body for JSON in UTF-8, or refuses it: one content type, no charset
+/// but that one, no encoding. Servers differ in which of two content types counts, and there are some
+/// that read JSON in UTF-7 if told so.
+fn is_plain_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(one), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let mut parts = one.as_bytes().split(|byte| *byte == b';');
+    let is_json = parts
+        .next()
+        .is_some_and(|essence| is(essence, "application/json"));
+    let is_utf8 = |part: &[u8]| {
+        ["", "charset=utf-8", "charset=\"utf-8\""]
+            .iter()
+            .any(|harmless| is(part, harmless))
+    };
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    is_json && parts.all(is_utf8) && encodings.all(|coding| is(coding.as_bytes(), "identity"))
+}
+
+fn is(part: &[u8], text: &str) -> bool {
+    part.trim_ascii().eq_ignore_ascii_case(text.as_bytes())
+}
+
+/// Whether some server may take the body for JSON.
+fn may_be_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter().peekable();
+    types.peek().is_none()
+        || types.any(|value| {
+            let mut windows = value.as_bytes().windows(4);
+            windows.any(|window| window.eq_ignore_ascii_case(b"json"))
+        })
 }
 
 /// Says once that the layer does not stand where it can work.

@@ -12,7 +12,7 @@ use super::future::Call;
 use super::judge::Opening;
 use super::{McpFuture, McpLayer};
 use crate::context::KeyContext;
-use crate::gate::Admission;
+use crate::gate::{Admission, Costs};
 use crate::layer::{ReadBody, ResponseBody};
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -86,7 +86,11 @@ where
             layer: self.layer.clone(),
         };
         match opening {
-            Ok(Opening::Pass(costs)) => McpFuture::passed(call, body, costs),
+            Ok(Opening::Pass(costs)) => McpFuture::passed(call, ReadBody::passed(body), costs),
+            Ok(Opening::Bare) => {
+                let nothing = ReadBody::buffered(Bytes::new(), None);
+                McpFuture::passed(call, nothing, Costs::Request(0))
+            }
             _ => McpFuture::reading(call, body),
         }
     }

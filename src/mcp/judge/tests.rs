@@ -123,7 +123,7 @@ fn the_rules_decide_on_what_is_named() {
         ),
         ("tasks/cancel", r#"{"taskId":"t"}"#, None),
         ("tasks/get", r#"{"taskId":"t"}"#, None),
-        ("tasks/list", "{}", None),
+        ("tasks/list", "{}", Some("Method tasks/list")),
         ("tools/list", "{}", None),
         ("resources/templates/list", "null", None),
         ("initialize", r#"{"name":"shell"}"#, None),
