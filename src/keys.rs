@@ -84,7 +84,8 @@ impl ApiKeys {
     ///
     /// # Errors
     ///
-    /// `Unavailable`, if the store does not answer. What could not be written is kept.
+    /// `Unavailable`, if the store does not answer. Uses that could not be written are kept. Of the
+    /// quotas, what was about to be given back is lost until their period ends.
     pub async fn flush(&self) -> Result<(), Error> {
         self.shared.verifier.live().flush(false).await
     }

@@ -68,7 +68,7 @@ impl Admission {
         &self,
         costs: &Costs,
     ) -> Option<Result<Option<LimitStatus>, Rejection>> {
-        match self.charge_once(costs) {
+        match self.charge_once(costs, None) {
             Ok(limit) => Some(Ok(limit)),
             Err(Refused::By(rejection)) => Some(Err(rejection)),
             Err(Refused::Aged | Refused::NotHeld) => None,
@@ -77,14 +77,16 @@ impl Admission {
 
     /// Charges what the request costs; asks the store first where that is needed.
     pub(crate) async fn charge(self, costs: Costs) -> Result<Option<LimitStatus>, Rejection> {
+        let since = self.gate.shared.clock.now().ticks;
         for _ in 0..PATIENCE {
-            let renewed = match self.charge_once(&costs) {
+            let renewed = match self.charge_once(&costs, Some(since)) {
                 Ok(limit) => return Ok(limit),
                 Err(Refused::By(rejection)) => return Err(rejection),
                 Err(Refused::Aged) => self.renew().await,
                 Err(Refused::NotHeld) => {
                     let now = self.gate.shared.clock.now();
-                    self.gate.replenish(&self.proof, costs.total(), now).await
+                    let live = self.gate.shared.verifier.live();
+                    live.replenish(self.proof.live(), costs.total(), now).await
                 }
             };
             if renewed.is_err() {
@@ -95,14 +97,18 @@ impl Admission {
     }
 
     /// The key may have changed since it was admitted, so that is looked at again.
-    fn charge_once(&self, costs: &Costs) -> Result<Option<LimitStatus>, Refused> {
+    fn charge_once(
+        &self,
+        costs: &Costs,
+        waiting_since: Option<u64>,
+    ) -> Result<Option<LimitStatus>, Refused> {
         let now = self.gate.shared.clock.now();
         let live = self.gate.shared.verifier.live();
         if !live.is_fresh(now.ticks) {
             return Err(unavailable().into());
         }
         let state = self.proof.live().state();
-        if !state.is_reliable(live.epoch(), now.ticks) {
+        if !state.is_reliable(live.epoch(), now.ticks, waiting_since) {
             return Err(Refused::Aged);
         }
         self.gate.still_admits(&state, self.proof.secret(), now)?;
@@ -121,7 +127,7 @@ impl Admission {
             return Some(Err(unavailable()));
         }
         let state = self.proof.live().state();
-        if !state.is_reliable(live.epoch(), now.ticks) {
+        if !state.is_reliable(live.epoch(), now.ticks, None) {
             return None;
         }
         Some(self.gate.still_admits(&state, self.proof.secret(), now))

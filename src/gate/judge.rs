@@ -32,20 +32,22 @@ impl From<Rejection> for Refused {
 }
 
 impl Gate {
-    /// Steps 4 and on, for a proven key.
+    /// Steps 4 and on, for a proven key. A request that waits for something tells since when (in
+    /// ticks).
     pub(super) fn judge(
         &self,
         head: &mut Parts,
         proof: &Proof,
         carrier: Carrier,
         now: Moment,
+        waiting_since: Option<u64>,
     ) -> Result<Permit, Refused> {
         let live = self.shared.verifier.live();
         if !live.is_fresh(now.ticks) {
             return Err(unavailable().into());
         }
         let mut state = proof.live().state();
-        if !state.is_reliable(live.epoch(), now.ticks) {
+        if !state.is_reliable(live.epoch(), now.ticks, waiting_since) {
             return Err(Refused::Aged);
         }
         self.check(head, &state, proof, now)?;
@@ -88,19 +90,19 @@ impl Gate {
         now: Moment,
     ) -> Result<Option<LimitStatus>, Refused> {
         let total = costs.total();
-        match state.quotas.take(total, now) {
-            Withdrawal::Made => {}
+        let receipt = match state.quotas.take(total, now) {
+            Withdrawal::Made(receipt) => receipt,
             Withdrawal::NotHeld => return Err(Refused::NotHeld),
             Withdrawal::Exhausted(quota, resets_at) => {
                 let wait = resets_at.saturating_since(now.wall);
                 let rejection = Rejection::quota_exceeded(quota, wait).of_key(state.info.id);
                 return Err(rejection.into());
             }
-        }
+        };
         let server = self.rules.server.name();
         let taken = state.limits.take(now.ticks, |rule| costs.of(rule, server));
         taken.map_err(|exhausted| {
-            state.quotas.untake(total);
+            state.quotas.untake(total, receipt);
             Rejection::rate_limited(exhausted.status, exhausted.retry_after)
                 .of_key(state.info.id)
                 .into()

@@ -29,8 +29,7 @@ pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::judge::Refused;
 pub(crate) use self::rules::Rules;
 use crate::client_ip::{AddressBucket, ClientIp};
-use crate::clock::{Clock, Moment};
-use crate::error::Error;
+use crate::clock::Clock;
 use crate::extract::{ExtractKey, Found, without_attempts};
 use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
@@ -38,8 +37,9 @@ use crate::limit::FailureLimiter;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Fingerprint, Outcome, Presented, Proof, Recall, Verifier};
 
-/// How often a key's row may be read again and its quotas asked for, for one request.
-const PATIENCE: usize = 4;
+/// How often a key's row may be read again and its quotas asked for, for one request. Others may be
+/// quicker to use what was asked for.
+const PATIENCE: usize = 16;
 
 /// How long to tell callers to wait while the store or the hashing pool does not answer.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
@@ -164,7 +164,7 @@ impl Gate {
             Ok((carrier, key)) => {
                 let fingerprint = self.shared.verifier.fingerprint(key.secret_text());
                 match self.shared.verifier.recall(fingerprint, now.ticks) {
-                    Recall::Proof(proof) => match self.judge(head, &proof, carrier, now) {
+                    Recall::Proof(proof) => match self.judge(head, &proof, carrier, now, None) {
                         Ok(permit) => Ok(permit),
                         // The key was deleted. The same text may have been taken over as a key
                         // again, under another id.
@@ -199,12 +199,13 @@ impl Gate {
         unproven: Unproven,
     ) -> Result<Permit, Rejection> {
         let carrier = unproven.carrier;
+        let since = self.shared.clock.now().ticks;
         let proof = match unproven.question {
             Question::Aged(proof) => Ok(proof),
             Question::New(fingerprint, presented) => self.prove(head, fingerprint, presented).await,
         };
         let decision = match proof {
-            Ok(proof) => self.judge_renewed(head, &proof, carrier).await,
+            Ok(proof) => self.judge_renewed(head, &proof, carrier, since).await,
             Err(rejection) => Err(rejection),
         };
         decision.map_err(|rejection| self.turn_away(head, rejection))
@@ -265,31 +266,24 @@ impl Gate {
         head: &mut Parts,
         proof: &Proof,
         carrier: Carrier,
+        since: u64,
     ) -> Result<Permit, Rejection> {
         for _ in 0..PATIENCE {
             let now = self.shared.clock.now();
-            let renewed = match self.judge(head, proof, carrier, now) {
+            let renewed = match self.judge(head, proof, carrier, now, Some(since)) {
                 Ok(permit) => return Ok(permit),
                 Err(Refused::By(rejection)) => return Err(rejection),
                 Err(Refused::Aged) => self.shared.verifier.renew(proof).await,
-                Err(Refused::NotHeld) => self.replenish(proof, self.rules.cost, now).await,
+                Err(Refused::NotHeld) => {
+                    let live = self.shared.verifier.live();
+                    live.replenish(proof.live(), self.rules.cost, now).await
+                }
             };
             if renewed.is_err() {
                 break;
             }
         }
         Err(unavailable())
-    }
-
-    /// Asks for more of the key's quotas.
-    async fn replenish(&self, proof: &Proof, cost: u32, now: Moment) -> Result<(), Error> {
-        let live = self.shared.verifier.live();
-        let (quotas, key) = {
-            let state = proof.live().state();
-            (Arc::clone(&state.quotas), state.info.id)
-        };
-        live.note_holding(proof.live());
-        quotas.replenish(key, live.ledger(), cost, now).await
     }
 
     /// Takes the key out of an admitted request.

@@ -2,19 +2,27 @@
 //!
 //! 1. A request takes its cost from all quotas, or from none.
 //! 2. It takes from what this node holds already. Only when that is used up is the ledger asked, for
-//!    a hundredth of the quota at a time: a write for every hundredth request, not for each.
+//!    a hundredth of the quota at a time: a write for every hundredth request, not for each. One
+//!    call is under way at a time, and it asks for everybody who waits.
 //! 3. What the ledger gave is noted there before any of it is used, so a quota is never exceeded,
 //!    however many nodes use it and whatever crashes. A crash loses what was held: at most a
-//!    hundredth of the quota, until its period ends.
+//!    hundredth of the quota, until its period ends. What was to be given back when the store did
+//!    not answer is lost in the same way: it may have been given back.
+//! 4. A change of the rules keeps what is held, in one place for the old rules and the new: nothing
+//!    is spent twice while requests are judged by both.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::clock::{Moment, Timestamp};
-use crate::error::Error;
-use crate::key::{KeyId, Quota};
+use crate::error::{Error, ErrorKind};
+use crate::key::{KeyId, Quota, QuotaPeriod};
 use crate::store::{QuotaAccount, QuotaLedger};
 
-/// A node takes so many units at a time at most.
+/// A node takes so many units at a time at most, beside those that requests wait for.
 const MOST_AT_ONCE: u64 = 1_000;
 
 /// How long (in nanoseconds) an empty quota is believed to be empty: others may give back.
@@ -23,21 +31,43 @@ const EMPTY_FOR: u64 = 1_000_000_000;
 /// After how long without use (in nanoseconds) what is held is given back.
 const IDLE: u64 = 30_000_000_000;
 
+/// How long to wait for the ledger.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// All quotas of one key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct QuotaSet {
-    rules: Box<[Quota]>,
-    held: Mutex<Box<[Held]>>,
-    /// Held by whoever asks the ledger: one at a time is enough.
-    asking: tokio::sync::Mutex<()>,
+    rules: Arc<[Quota]>,
+    purse: Arc<Purse>,
+}
+
+/// What this node holds of the quotas of one key, whatever rules are in force.
+#[derive(Debug, Default)]
+struct Purse {
+    held: Mutex<Holdings>,
+    /// Held by whoever asks the ledger.
+    asking: Arc<tokio::sync::Mutex<()>>,
+    /// What the requests cost that wait for the ledger.
+    awaited: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Holdings {
+    /// How many periods have ended.
+    turn: u64,
+    of: Vec<Held>,
 }
 
 /// What this node holds of one quota.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
 struct Held {
+    name: Box<str>,
+    per: QuotaPeriod,
     /// The period that it is of; none before the first request.
     period: Option<(Timestamp, Timestamp)>,
     left: u64,
+    /// What is not to be used any more, but to be given back.
+    returning: u64,
     /// Until when (in ticks) there is no use in asking.
     empty_until: u64,
     used_at: u64,
@@ -46,39 +76,61 @@ struct Held {
 /// What came of taking a request's cost.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Withdrawal {
-    Made,
+    Made(Receipt),
     /// Not enough is held; [`QuotaSet::replenish`] asks the ledger.
     NotHeld,
     /// The quota is used up until its next period, which begins then.
     Exhausted(Quota, Timestamp),
 }
 
+/// Of which periods a request took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Receipt(u64);
+
 impl QuotaSet {
     /// The quotas of a key that has just come into use.
     pub(crate) fn new(rules: &[Quota]) -> Self {
-        Self::build(rules, |_| Held::default())
+        let set = Self {
+            rules: rules.into(),
+            purse: Arc::default(),
+        };
+        set.make_room(|_| false);
+        set
     }
 
     /// The quotas of a changed key: what is held under a name stays held.
     pub(crate) fn succeeding(&self, rules: &[Quota]) -> Self {
-        let held = self.held();
-        Self::build(rules, |rule| {
-            let mut known = self.rules.iter().zip(held.iter());
-            known
-                .find(|(old, _)| old.name() == rule.name() && old.period() == rule.period())
-                .map_or_else(Held::default, |(_, held)| Held {
-                    // There may be more now.
-                    empty_until: 0,
-                    ..*held
-                })
-        })
+        let set = Self {
+            rules: rules.into(),
+            purse: Arc::clone(&self.purse),
+        };
+        // Of a smaller amount perhaps nothing is left: the ledger is to say.
+        set.make_room(|rule| {
+            let old = self.rules.iter().find(|old| is_same(old, rule));
+            old.is_some_and(|old| rule.amount() < old.amount())
+        });
+        set
     }
 
-    fn build(rules: &[Quota], held: impl Fn(&Quota) -> Held) -> Self {
-        Self {
-            rules: rules.into(),
-            held: Mutex::new(rules.iter().map(held).collect()),
-            asking: tokio::sync::Mutex::default(),
+    /// Has a place for every rule. What is of none, or of a rule that got `smaller`, goes back.
+    fn make_room(&self, smaller: impl Fn(&Quota) -> bool) {
+        let mut held = self.held();
+        for held in &mut held.of {
+            // There may be more now.
+            held.empty_until = 0;
+            let rule = self.rules.iter().find(|rule| held.is_of(rule));
+            if rule.is_none_or(&smaller) {
+                held.returning = held
+                    .returning
+                    .saturating_add(std::mem::take(&mut held.left));
+            }
+        }
+        held.of
+            .retain(|held| held.returning > 0 || self.rules.iter().any(|rule| held.is_of(rule)));
+        for rule in &*self.rules {
+            if held.of.iter().all(|held| !held.is_of(rule)) {
+                held.of.push(Held::of(rule));
+            }
         }
     }
 
@@ -90,13 +142,16 @@ impl QuotaSet {
     /// Takes `cost` from every quota, or from none.
     pub(crate) fn take(&self, cost: u32, now: Moment) -> Withdrawal {
         if self.rules.is_empty() || cost == 0 {
-            return Withdrawal::Made;
+            return Withdrawal::Made(Receipt(0));
         }
         let cost = u64::from(cost);
         let mut held = self.held();
         let mut short = false;
-        for (rule, held) in self.rules.iter().zip(held.iter_mut()) {
-            let (_, ends) = held.enter(rule, now.wall);
+        for rule in &*self.rules {
+            let Some((held, (_, ends))) = held.enter(rule, now.wall) else {
+                // The rules have changed meanwhile.
+                return Withdrawal::NotHeld;
+            };
             if held.left >= cost {
                 continue;
             }
@@ -108,37 +163,77 @@ impl QuotaSet {
         if short {
             return Withdrawal::NotHeld;
         }
-        for held in held.iter_mut() {
-            held.left -= cost;
+        for held in self.of_rules(&mut held) {
+            held.left = held.left.saturating_sub(cost);
             held.used_at = now.ticks;
         }
-        Withdrawal::Made
+        Withdrawal::Made(Receipt(held.turn))
     }
 
-    /// Gives back what a request took that was refused after all.
-    pub(crate) fn untake(&self, cost: u32) {
-        for held in self.held().iter_mut() {
-            held.left = held.left.saturating_add(cost.into());
+    /// Gives back what a request took that was refused after all. If a period has ended meanwhile,
+    /// that is lost: it must not be used in the next.
+    pub(crate) fn untake(&self, cost: u32, receipt: Receipt) {
+        let mut held = self.held();
+        if held.turn == receipt.0 {
+            for held in self.of_rules(&mut held) {
+                held.left = held.left.saturating_add(cost.into());
+            }
         }
     }
 
-    /// Asks the ledger for more of what is short for a request of this cost.
+    /// Asks the ledger for more of what is short for a request of this cost, and calls `noted` when
+    /// there may be more. What the ledger gives is kept even if the caller is gone by then.
     pub(crate) async fn replenish(
+        &self,
+        key: KeyId,
+        ledger: &Arc<dyn QuotaLedger>,
+        cost: u32,
+        now: Moment,
+        noted: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Error> {
+        let _awaited = Awaited::add(&self.purse.awaited, cost.into());
+        let asked = async {
+            let turn = Arc::clone(&self.purse.asking).lock_owned().await;
+            if !self.is_short(cost, now) {
+                return Ok(());
+            }
+            let (set, ledger) = (self.clone(), Arc::clone(ledger));
+            let asking = tokio::spawn(async move {
+                let asked = set.ask(key, &*ledger, cost, now).await;
+                drop(turn);
+                noted();
+                asked
+            });
+            asking
+                .await
+                .map_err(|died| unanswered().with_source(died))?
+        };
+        timeout(PATIENCE, asked)
+            .await
+            .map_err(|late| unanswered().with_source(late))?
+    }
+
+    /// Only called by whoever holds `asking`.
+    async fn ask(
         &self,
         key: KeyId,
         ledger: &dyn QuotaLedger,
         cost: u32,
         now: Moment,
     ) -> Result<(), Error> {
-        let _asking = self.asking.lock().await;
-        for (at, rule) in self.rules.iter().enumerate() {
-            let Some((account, missing)) = self.shortage(at, rule, key, cost, now) else {
+        for rule in &*self.rules {
+            let Some((account, left)) = self.shortage(rule, key, cost, now) else {
                 continue;
             };
+            let missing = u64::from(cost).saturating_sub(left);
+            let awaited = self.purse.awaited.load(Ordering::Relaxed);
             let at_once = (rule.amount() / 100).clamp(1, MOST_AT_ONCE);
-            let wanted = missing.max(at_once);
+            let wanted = missing.max(at_once).max(awaited.saturating_sub(left));
             let given = ledger.take(&account, wanted, rule.amount()).await?;
-            if let Some(held) = self.held().get_mut(at) {
+            let mut held = self.held();
+            let held = held.of.iter_mut().find(|held| held.is_of(rule));
+            // What is of a period that has ended meanwhile is of no use any more.
+            if let Some(held) = held.filter(|held| held.began() == Some(account.period)) {
                 held.left = held.left.saturating_add(given);
                 if given < missing {
                     held.empty_until = now.ticks.saturating_add(EMPTY_FOR);
@@ -148,25 +243,26 @@ impl QuotaSet {
         Ok(())
     }
 
-    /// Of which account how much is missing; nothing if somebody else asked meanwhile.
+    /// Of which account there is too little, and how much; nothing if somebody else asked meanwhile.
     fn shortage(
         &self,
-        at: usize,
         rule: &Quota,
         key: KeyId,
         cost: u32,
         now: Moment,
     ) -> Option<(QuotaAccount, u64)> {
         let mut held = self.held();
-        let held = held.get_mut(at)?;
-        let (period, _) = held.enter(rule, now.wall);
-        let missing = u64::from(cost).saturating_sub(held.left);
-        let account = QuotaAccount {
-            key,
-            quota: rule.name().to_owned(),
-            period,
-        };
-        (missing > 0 && now.ticks >= held.empty_until).then_some((account, missing))
+        let (held, (began, _)) = held.enter(rule, now.wall)?;
+        let short = held.left < u64::from(cost) && now.ticks >= held.empty_until;
+        short.then(|| (held.account(key, began), held.left))
+    }
+
+    fn is_short(&self, cost: u32, now: Moment) -> bool {
+        let mut held = self.held();
+        self.rules.iter().any(|rule| {
+            let entered = held.enter(rule, now.wall);
+            entered.is_some_and(|(held, _)| held.left < u64::from(cost))
+        })
     }
 
     /// Gives what is held back to the ledger; with `idle_only`, what was not used for a while.
@@ -178,60 +274,131 @@ impl QuotaSet {
         ticks: u64,
         idle_only: bool,
     ) -> Result<bool, Error> {
-        let _asking = self.asking.lock().await;
-        for (at, rule) in self.rules.iter().enumerate() {
-            let (units, period) = {
-                let mut held = self.held();
-                let Some(held) = held.get_mut(at) else {
-                    continue;
-                };
-                let in_use = idle_only && ticks < held.used_at.saturating_add(IDLE);
-                let Some((period, _)) = held.period.filter(|_| held.left > 0 && !in_use) else {
-                    continue;
-                };
-                (std::mem::take(&mut held.left), period)
-            };
-            let account = QuotaAccount {
-                key,
-                quota: rule.name().to_owned(),
-                period,
-            };
-            if let Err(error) = ledger.give_back(&account, units).await {
-                if let Some(held) = self.held().get_mut(at) {
-                    held.left = held.left.saturating_add(units);
-                }
-                return Err(error);
+        let Ok(_turn) = timeout(PATIENCE, self.purse.asking.lock()).await else {
+            return Err(unanswered());
+        };
+        let mut going = Vec::new();
+        for held in &mut self.held().of {
+            let in_use = idle_only && ticks < held.used_at.saturating_add(IDLE);
+            let mut units = std::mem::take(&mut held.returning);
+            if !in_use {
+                units = units.saturating_add(std::mem::take(&mut held.left));
+            }
+            if let Some(began) = held.began().filter(|_| units > 0) {
+                going.push((held.account(key, began), units));
             }
         }
-        Ok(self.is_empty())
+        let mut outcome = Ok(());
+        for (account, units) in going {
+            // If this fails it may have taken effect: the units are not to be used here again.
+            let given = timeout(PATIENCE, ledger.give_back(&account, units)).await;
+            if let Err(error) = given.unwrap_or_else(|late| Err(unanswered().with_source(late))) {
+                outcome = Err(error);
+            }
+        }
+        outcome.map(|()| self.is_empty())
     }
 
     /// Whether nothing is held, so that forgetting the set loses nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.held().iter().all(|held| held.left == 0)
+        let nothing = |held: &Held| held.left == 0 && held.returning == 0;
+        self.held().of.iter().all(nothing)
     }
 
-    fn held(&self) -> MutexGuard<'_, Box<[Held]>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn of_rules<'h>(&self, held: &'h mut Holdings) -> impl Iterator<Item = &'h mut Held> {
+        let holdings = held.of.iter_mut();
+        holdings.filter(|held| self.rules.iter().any(|rule| held.is_of(rule)))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Holdings> {
+        self.purse
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holdings {
+    /// What is held of a rule's quota, and in which period. Begins a new one if the last is over; a
+    /// clock that was set back begins none.
+    fn enter(
+        &mut self,
+        rule: &Quota,
+        now: Timestamp,
+    ) -> Option<(&mut Held, (Timestamp, Timestamp))> {
+        let held = self.of.iter_mut().find(|held| held.is_of(rule))?;
+        let period = match held.period {
+            Some(period) if now < period.1 => period,
+            _ => {
+                self.turn = self.turn.wrapping_add(1);
+                let period = rule.period().around(now);
+                *held = Held {
+                    period: Some(period),
+                    used_at: held.used_at,
+                    ..Held::of(rule)
+                };
+                period
+            }
+        };
+        Some((held, period))
     }
 }
 
 impl Held {
-    /// Begins a new period if the last one is over. A clock that was set back begins none.
-    fn enter(&mut self, rule: &Quota, now: Timestamp) -> (Timestamp, Timestamp) {
-        match self.period {
-            Some(period) if now < period.1 => period,
-            _ => {
-                let period = rule.period().around(now);
-                *self = Self {
-                    period: Some(period),
-                    used_at: self.used_at,
-                    ..Self::default()
-                };
-                period
-            }
+    fn of(rule: &Quota) -> Self {
+        Self {
+            name: rule.name().into(),
+            per: rule.period(),
+            period: None,
+            left: 0,
+            returning: 0,
+            empty_until: 0,
+            used_at: 0,
         }
     }
+
+    fn is_of(&self, rule: &Quota) -> bool {
+        *self.name == *rule.name() && self.per == rule.period()
+    }
+
+    fn began(&self) -> Option<Timestamp> {
+        self.period.map(|(began, _)| began)
+    }
+
+    fn account(&self, key: KeyId, period: Timestamp) -> QuotaAccount {
+        QuotaAccount {
+            key,
+            quota: self.name.clone().into(),
+            period,
+        }
+    }
+}
+
+/// The cost of a request, for as long as it waits for the ledger.
+struct Awaited<'a>(&'a AtomicU64, u64);
+
+impl<'a> Awaited<'a> {
+    fn add(sum: &'a AtomicU64, cost: u64) -> Self {
+        sum.fetch_add(cost, Ordering::Relaxed);
+        Self(sum, cost)
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+fn is_same(one: &Quota, other: &Quota) -> bool {
+    one.name() == other.name() && one.period() == other.period()
+}
+
+fn unanswered() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the ledger of quotas did not answer in time",
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Reads the store's change log and brings the live keys up to date.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -83,9 +84,9 @@ impl Live {
             match answer {
                 ChangeLog::Changes(changes) => {
                     let last_batch = changes.len() < BATCH;
-                    for change in changes {
-                        self.take_note(&change);
-                        *position = change.revision;
+                    self.take_note(&changes);
+                    if let Some(last) = changes.last() {
+                        *position = last.revision;
                     }
                     if last_batch {
                         return Ok(());
@@ -105,10 +106,15 @@ impl Live {
 
     /// What changed is read again when it is next used, not now: many changes in one round then
     /// cost no more than their log. What this node has written itself it knows.
-    fn take_note(&self, change: &Change) {
-        match &change.subject {
-            Subject::Key(id) => self.changed_by(*id, change.revision),
-            definition => self.definition_changed(definition),
+    fn take_note(&self, changes: &[Change]) {
+        let mut definitions = HashSet::new();
+        for change in changes {
+            match &change.subject {
+                Subject::Key(id) => self.changed_by(*id, change.revision),
+                // Together: each time all live keys are looked at.
+                definition => drop(definitions.insert(definition.clone())),
+            }
         }
+        self.definitions_changed(&definitions);
     }
 }

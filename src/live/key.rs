@@ -15,9 +15,9 @@ use crate::store::KeyUse;
 #[derive(Debug)]
 pub(crate) struct LiveKey {
     state: ArcSwap<KeyState>,
-    /// Whether a use waits to be written down.
+    /// Whether it is on the list of keys with a use to be written down.
     pub(super) used: AtomicBool,
-    /// Whether units of a quota are held, to be given back some time.
+    /// Whether it is on the list of keys that hold units of quotas, to be given back some time.
     pub(super) holds: AtomicBool,
 }
 
@@ -34,11 +34,16 @@ pub(crate) struct KeyState {
     /// A state of an earlier epoch may have missed changes and is read again before use.
     epoch: u64,
     revision: Revision,
+    /// When (in ticks) the row was read, or later.
+    read_at: u64,
     /// Until when (in ticks) what is known of the owner may be relied upon.
     good_until: u64,
     /// It may have changed, or what it depends on may: it is read again before use.
     suspect: bool,
 }
+
+/// The epoch of a key that is no more.
+const ENDED: u64 = u64::MAX;
 
 /// Which secret of a key a proof is about.
 ///
@@ -113,6 +118,16 @@ impl LiveKey {
         }
     }
 
+    /// Takes over what this node has just written, as [`offer`](Self::offer) does, but takes no
+    /// suspicion away: what aroused it may be a later write, which `record` knows nothing of. Only
+    /// called under the registry's lock.
+    pub(crate) fn announce(&self, record: &KeyRecord, rights: &Rights, read: Reading) {
+        let known = self.state();
+        if !known.suspect && known.epoch == read.epoch {
+            self.offer(record, rights, read);
+        }
+    }
+
     /// The state may be out of date: it is read again before it is used. Only called under the
     /// registry's lock.
     pub(crate) fn distrust(&self) {
@@ -145,7 +160,12 @@ impl LiveKey {
             standing: Standing::Revoked,
             expires_at: None,
             credentials: Box::default(),
+            // What is held of them is nobody's now, least of all of a key of the same id.
+            quotas: Arc::new(QuotaSet::new(&[])),
             revision: Revision::new(u64::MAX),
+            // It does not come back, whatever else changes.
+            epoch: ENDED,
+            good_until: u64::MAX,
             suspect: false,
             ..KeyState::clone(&known)
         }));
@@ -209,6 +229,7 @@ impl KeyState {
                 .collect(),
             epoch: read.epoch,
             revision: record.revision,
+            read_at: read.ticks,
             good_until: read.ticks.saturating_add(good_for),
             suspect: false,
         }
@@ -234,9 +255,11 @@ impl KeyState {
     }
 
     /// Whether the state may be relied upon at `ticks`: it was read after the last time that changes
-    /// may have been missed, and what it depends on has not grown old.
-    pub(crate) fn is_reliable(&self, epoch: u64, ticks: u64) -> bool {
-        self.epoch == epoch && !self.suspect && ticks < self.good_until
+    /// may have been missed, and what it depends on has not grown old. What was read for the request
+    /// itself, which began to wait at `waiting_since`, is never too old for it.
+    pub(crate) fn is_reliable(&self, epoch: u64, ticks: u64, waiting_since: Option<u64>) -> bool {
+        let is_young = ticks < self.good_until || waiting_since.is_some_and(|t| t <= self.read_at);
+        (self.epoch == epoch || self.epoch == ENDED) && !self.suspect && is_young
     }
 
     /// Whether the secret is (still) one of the key's.

@@ -15,6 +15,8 @@ mod registry;
 mod sync;
 mod uses;
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -118,8 +120,12 @@ impl Live {
     ) -> Result<Result<Arc<LiveKey>, Stale>, Error> {
         let rights = self.resolver.resolve(record).await?;
         let Captured { generation, read } = captured;
+        let owner = record.owner.clone().map(Subject::Owner);
+        let plan = record.plan.clone().map(Subject::Plan);
+        let definitions: Vec<u64> = owner.iter().chain(&plan).map(hash_of).collect();
         Ok(self.registry.adopt(
             record.id.as_u128(),
+            &definitions,
             generation,
             || LiveKey::new(KeyState::new(record, &rights, read)),
             |live| live.offer(record, &rights, read),
@@ -141,27 +147,37 @@ impl Live {
                         owner_permits: true,
                         good_for: None,
                     };
-                    live.offer(record, &rights, read);
+                    live.announce(record, &rights, read);
                 }
                 // Its owner or plan have to be asked first.
                 None => live.distrust(),
             });
     }
 
-    /// Announces that the definition of an owner or a plan was written or removed, or may have been.
-    pub(crate) fn definition_changed(&self, subject: &Subject) {
-        self.resolver.forget();
-        self.registry.change_all(|live| {
+    /// Announces that definitions of owners and plans were written or removed, or may have been.
+    pub(crate) fn definitions_changed(&self, subjects: &HashSet<Subject>) {
+        if subjects.is_empty() {
+            return;
+        }
+        self.resolver.forget(subjects);
+        let hashes: Vec<u64> = subjects.iter().map(hash_of).collect();
+        self.registry.change_all(&hashes, |live| {
             let state = live.state();
-            let concerns = match subject {
-                Subject::Owner(id) => state.info.owner.as_ref() == Some(id),
-                Subject::Plan(name) => state.info.plan.as_ref() == Some(name),
-                Subject::Key(_) => false,
-            };
-            if concerns {
+            let owner = state.info.owner.clone().map(Subject::Owner);
+            let plan = state.info.plan.clone().map(Subject::Plan);
+            if owner
+                .iter()
+                .chain(&plan)
+                .any(|named| subjects.contains(named))
+            {
                 live.distrust();
             }
         });
+    }
+
+    /// [`definitions_changed`](Self::definitions_changed), of one.
+    pub(crate) fn definition_changed(&self, subject: &Subject) {
+        self.definitions_changed(&HashSet::from([subject.clone()]));
     }
 
     /// Announces that an owner's rights changed in a directory of the integrator's.
@@ -181,7 +197,14 @@ impl Live {
 
     /// Announces that the key was deleted.
     pub(crate) fn deleted(&self, id: KeyId) {
-        self.registry.change(id.as_u128(), LiveKey::end);
+        // Without a generation it is never refused.
+        let _ = self.registry.remove(id.as_u128(), None, LiveKey::end);
+    }
+
+    /// Announces that there was no row any more when it was read after `captured`.
+    pub(crate) fn missed(&self, id: KeyId, captured: Captured) -> Result<(), Stale> {
+        self.registry
+            .remove(id.as_u128(), Some(captured.generation), LiveKey::end)
     }
 
     /// Announces that a key may have been changed: a write whose answer was lost.
@@ -225,9 +248,16 @@ impl Live {
 
     /// Everything cached may be out of date: read it again before use.
     fn distrust_everything(&self) {
-        self.resolver.forget();
+        self.resolver.forget_everything();
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Under which number a definition is noted. Those that share one cost each other a second read.
+fn hash_of(subject: &Subject) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    subject.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An answer that did not come in time.

@@ -15,9 +15,11 @@
 //! date there. Noting is per slot of a fixed table; keys that share a slot cost each other a
 //! second read, nothing more.
 //!
-//! A change that concerns [all keys](Registry::change_all), such as one of an owner, is noted in
-//! every slot of every shard, one shard after the other. A verification reads such things between 1
-//! and 3 as well, so what holds for its row holds for them.
+//! A key depends on more than its row: on its owner, on its plan. A verification reads those between
+//! 1 and 3 as well, and names them when it adopts. A [change of one of them](Registry::change_all)
+//! is noted first, in a table of its own, and then every shard is visited to bring the live keys
+//! up to date. So a verification either finds the note at 3, or adopted before the change came to
+//! its shard. Keys that depend on something else are not disturbed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -28,6 +30,8 @@ use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 #[derive(Debug)]
 pub(crate) struct Registry<T> {
     changes: AtomicU64,
+    /// When what keys depend on was last changed, by slots.
+    definitions: Box<[AtomicU64]>,
     shards: Box<[Mutex<Shard<T>>]>,
 }
 
@@ -56,6 +60,7 @@ impl<T> Registry<T> {
         };
         Self {
             changes: AtomicU64::new(0),
+            definitions: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             shards: (0..shards.max(1)).map(|_| Mutex::new(shard())).collect(),
         }
     }
@@ -65,16 +70,20 @@ impl<T> Registry<T> {
         Generation(self.changes.load(Ordering::SeqCst))
     }
 
-    /// Makes a key live: `make` if it is not yet, `meet` if it is.
+    /// Makes a key live that depends on `definitions`: `make` if it is not yet, `meet` if it is.
     pub(crate) fn adopt(
         &self,
         id: u128,
+        definitions: &[u64],
         read_at: Generation,
         make: impl FnOnce() -> T,
         meet: impl FnOnce(&T),
     ) -> Result<Arc<T>, Stale> {
         let mut shard = self.shard(id);
-        if shard.changed_at(id) > read_at.0 {
+        let mut depends_on = definitions.iter().filter_map(|hash| self.definition(*hash));
+        if shard.changed_at(id) > read_at.0
+            || depends_on.any(|changed| changed.load(Ordering::SeqCst) > read_at.0)
+        {
             return Err(Stale);
         }
         match shard.keys.get(&id) {
@@ -100,13 +109,35 @@ impl<T> Registry<T> {
         }
     }
 
-    /// Announces a committed change of something that any key may depend on; `meet` brings every
-    /// live key up to date.
-    pub(crate) fn change_all(&self, meet: impl Fn(&T)) {
+    /// Announces that the key was removed; `meet` ends the live key, if there is one. One that is
+    /// made under the same id later is another. With a generation: unless the key was changed since.
+    pub(crate) fn remove(
+        &self,
+        id: u128,
+        read_at: Option<Generation>,
+        meet: impl FnOnce(&T),
+    ) -> Result<(), Stale> {
+        let mut shard = self.shard(id);
+        if read_at.is_some_and(|read_at| shard.changed_at(id) > read_at.0) {
+            return Err(Stale);
+        }
+        let count = self.changes.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
+        shard.note(id, count);
+        if let Some(live) = shard.keys.remove(&id) {
+            meet(&live);
+        }
+        Ok(())
+    }
+
+    /// Announces committed changes of definitions that keys may depend on; `meet` brings every live
+    /// key up to date.
+    pub(crate) fn change_all(&self, definitions: &[u64], meet: impl Fn(&T)) {
+        let count = self.changes.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
+        for changed in definitions.iter().filter_map(|hash| self.definition(*hash)) {
+            changed.fetch_max(count, Ordering::SeqCst);
+        }
         for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = self.changes.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
-            shard.changed.fill(count);
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.keys.values().for_each(|live| meet(live));
         }
     }
@@ -121,6 +152,10 @@ impl<T> Registry<T> {
                 .keys
                 .retain(|_, live| Arc::strong_count(live) > 1 || keep(live));
         }
+    }
+
+    fn definition(&self, hash: u64) -> Option<&AtomicU64> {
+        self.definitions.get(hash as usize % SLOTS)
     }
 
     #[expect(

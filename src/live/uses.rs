@@ -5,12 +5,12 @@
 //! a board. A task of its own empties the board every few seconds into the store: the more often a
 //! key is used, the less a use costs.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::{Live, LiveKey};
-use crate::clock::Timestamp;
+use crate::clock::{Moment, Timestamp};
 use crate::error::Error;
 use crate::store::KeyUse;
 
@@ -21,25 +21,94 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const BATCH: usize = 1_000;
 
 /// The keys with something to be written down.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Board {
-    used: Mutex<Vec<Arc<LiveKey>>>,
-    holding: Mutex<Vec<Arc<LiveKey>>>,
+    used: List,
+    holding: List,
+    /// Held while the board is emptied: who asks for it to be done finds it done.
+    flushing: tokio::sync::Mutex<()>,
+}
+
+/// Keys, each with a mark that says that it is on the list.
+#[derive(Debug)]
+struct List {
+    keys: Mutex<Vec<Arc<LiveKey>>>,
+    mark: fn(&LiveKey) -> &AtomicBool,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            used: List::new(|key| &key.used),
+            holding: List::new(|key| &key.holds),
+            flushing: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+impl List {
+    fn new(mark: fn(&LiveKey) -> &AtomicBool) -> Self {
+        Self {
+            keys: Mutex::default(),
+            mark,
+        }
+    }
+
+    fn add(&self, key: &Arc<LiveKey>) {
+        let mark = (self.mark)(key);
+        if !mark.load(Ordering::Relaxed) && !mark.swap(true, Ordering::AcqRel) {
+            self.lock().push(Arc::clone(key));
+        }
+    }
+
+    /// Takes all keys off. Those that are not done with go back on.
+    fn take(&self) -> TakenOff<'_> {
+        let keys = std::mem::take(&mut *self.lock());
+        // Before anything is read of them: what comes in between puts a key on the list again.
+        for key in &keys {
+            (self.mark)(key).store(false, Ordering::Release);
+        }
+        TakenOff { list: self, keys }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<LiveKey>>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct TakenOff<'a> {
+    list: &'a List,
+    keys: Vec<Arc<LiveKey>>,
+}
+
+impl Drop for TakenOff<'_> {
+    fn drop(&mut self) {
+        for key in &self.keys {
+            self.list.add(key);
+        }
+    }
 }
 
 impl Live {
     /// Notes that a key was used. The time itself stands in the key's state.
     pub(crate) fn note_use(&self, key: &Arc<LiveKey>) {
-        if !key.used.load(Ordering::Relaxed) && !key.used.swap(true, Ordering::AcqRel) {
-            push(&self.board.used, key);
-        }
+        self.board.used.add(key);
     }
 
-    /// Notes that a key holds units of a quota.
-    pub(crate) fn note_holding(&self, key: &Arc<LiveKey>) {
-        if !key.holds.swap(true, Ordering::AcqRel) {
-            push(&self.board.holding, key);
-        }
+    /// Asks the ledger for more of the quotas of a key.
+    pub(crate) async fn replenish(
+        self: &Arc<Self>,
+        key: &Arc<LiveKey>,
+        cost: u32,
+        now: Moment,
+    ) -> Result<(), Error> {
+        let (quotas, id) = {
+            let state = key.state();
+            (Arc::clone(&state.quotas), state.info.id)
+        };
+        let (live, holder) = (Arc::clone(self), Arc::clone(key));
+        let noted = move || live.board.holding.add(&holder);
+        quotas.replenish(id, &self.ledger, cost, now, noted).await
     }
 
     /// Writes down what there is every few seconds, until the last reference to `live` is dropped.
@@ -66,78 +135,47 @@ impl Live {
     /// Writes down all uses, and gives back what is held of quotas: all of it, or what has not been
     /// used for a while.
     pub(crate) async fn flush(&self, idle_only: bool) -> Result<(), Error> {
+        let _alone = self.board.flushing.lock().await;
         let noted = self.flush_uses().await;
         let released = self.release_quotas(idle_only).await;
         noted.and(released)
     }
 
     async fn flush_uses(&self) -> Result<(), Error> {
-        let mut keys = std::mem::take(&mut *lock(&self.board.used));
-        while !keys.is_empty() {
-            let batch = keys.split_off(keys.len().saturating_sub(BATCH));
-            // Cleared first: a use that comes in between puts the key on the board again.
-            for key in &batch {
-                key.used.store(false, Ordering::Release);
-            }
+        let mut used = self.board.used.take();
+        while !used.keys.is_empty() {
+            let done = used.keys.len().saturating_sub(BATCH);
+            let batch = used.keys.get(done..).unwrap_or_default();
             let uses: Vec<KeyUse> = batch
                 .iter()
                 .flat_map(|key| key.state().uses().collect::<Vec<_>>())
                 .collect();
-            let noting =
-                tokio::time::timeout(self.timing.poll_timeout, self.store.note_uses(&uses));
-            if let Err(error) = noting.await.unwrap_or_else(|_| Err(super::timed_out())) {
-                for key in batch.iter().chain(&keys) {
-                    key.used.store(true, Ordering::Release);
-                }
-                let mut board = lock(&self.board.used);
-                board.extend(keys);
-                board.extend(batch);
-                return Err(error);
-            }
+            let noting = self.store.note_uses(&uses);
+            tokio::time::timeout(self.timing.poll_timeout, noting)
+                .await
+                .unwrap_or_else(|_| Err(super::timed_out()))?;
+            used.keys.truncate(done);
         }
         Ok(())
     }
 
     async fn release_quotas(&self, idle_only: bool) -> Result<(), Error> {
-        let holding = std::mem::take(&mut *lock(&self.board.holding));
-        let mut outcome = Ok(());
-        for key in holding {
+        let mut holding = self.board.holding.take();
+        while let Some(key) = holding.keys.last() {
             let (quotas, id) = {
                 let state = key.state();
                 (Arc::clone(&state.quotas), state.info.id)
             };
             let ticks = self.clock.now().ticks;
-            let released = match &outcome {
-                Ok(()) => quotas.release(id, self.ledger(), ticks, idle_only).await,
-                // The store does not answer: the others keep what they hold.
-                Err(_) => Ok(false),
-            };
-            let holds_nothing = match released {
-                Ok(empty) => empty,
-                Err(error) => {
-                    outcome = Err(error);
-                    false
-                }
-            };
-            if holds_nothing {
-                key.holds.store(false, Ordering::Release);
-            }
-            // A request may have taken units just now, before the mark was taken away.
-            if !holds_nothing || !key.state().quotas.is_empty() {
-                key.holds.store(true, Ordering::Release);
-                push(&self.board.holding, &key);
+            let released = quotas.release(id, self.ledger(), ticks, idle_only);
+            let holds_nothing = released.await?;
+            let done = holding.keys.pop();
+            if let Some(key) = done.filter(|_| !holds_nothing) {
+                self.board.holding.add(&key);
             }
         }
-        outcome
+        Ok(())
     }
-}
-
-fn push(board: &Mutex<Vec<Arc<LiveKey>>>, key: &Arc<LiveKey>) {
-    lock(board).push(Arc::clone(key));
-}
-
-fn lock<T>(board: &Mutex<Vec<T>>) -> std::sync::MutexGuard<'_, Vec<T>> {
-    board.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KeyUse {

@@ -96,5 +96,5 @@ impl KeyManager {
 const FIRST_ADMIN: &str = "first-admin";
 
 fn of_scopes(error: crate::key::ParseScopeError) -> Error {
-    Error::invalid("scopes", error.to_string())
+    Error::invalid("scopes", error.to_string()).with_source(error)
 }

@@ -1,6 +1,6 @@
 //! Finds out about the owner and the plan of a key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) struct Resolver {
 
 #[derive(Debug, Default)]
 struct Memory {
-    /// How often everything was forgotten: what was read before the last time is not remembered.
+    /// How often something was forgotten: what was read before the last time is not remembered.
     chapter: u64,
     documents: HashMap<Subject, Option<Arc<Document>>>,
 }
@@ -120,8 +120,17 @@ impl Resolver {
         }
     }
 
-    /// Forgets what the store held: something of it has changed, or may have.
-    pub(crate) fn forget(&self) {
+    /// Forgets what the store held of `subjects`: it has changed, or may have.
+    pub(crate) fn forget(&self, subjects: &HashSet<Subject>) {
+        let mut memory = self.memory();
+        memory.chapter = memory.chapter.wrapping_add(1);
+        for subject in subjects {
+            memory.documents.remove(subject);
+        }
+    }
+
+    /// Forgets all that the store held.
+    pub(crate) fn forget_everything(&self) {
         let mut memory = self.memory();
         memory.chapter = memory.chapter.wrapping_add(1);
         memory.documents.clear();

@@ -305,8 +305,9 @@ impl Work {
                 .map_err(|_| crate::live::timed_out())??;
             match record {
                 None => {
-                    self.live.deleted(id);
-                    return Ok(());
+                    if self.live.missed(id, read_at).is_ok() {
+                        return Ok(());
+                    }
                 }
                 Some(record) => {
                     if self.live.adopt(&record, read_at).await?.is_ok() {

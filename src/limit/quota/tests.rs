@@ -4,6 +4,7 @@ use super::*;
 use crate::store::{KeyStore, MemoryStore};
 use crate::testing::act;
 use crate::testing::records::{NOON, record};
+use crate::testing::{Call, Fault, FaultyStore};
 
 const SECOND: u64 = 1_000_000_000;
 const DAY: i64 = 86_400_000;
@@ -19,12 +20,23 @@ async fn ledger() -> (MemoryStore, KeyId) {
     (store, record.id)
 }
 
+async fn ask(
+    set: &QuotaSet,
+    store: &MemoryStore,
+    key: KeyId,
+    cost: u32,
+    now: Moment,
+) -> Result<(), Error> {
+    let ledger: Arc<dyn QuotaLedger> = Arc::new(store.clone());
+    set.replenish(key, &ledger, cost, now, || {}).await
+}
+
 async fn spend(set: &QuotaSet, store: &MemoryStore, key: KeyId, cost: u32, now: Moment) -> bool {
-    for _ in 0..4 {
+    for _ in 0..16 {
         match set.take(cost, now) {
-            Withdrawal::Made => return true,
+            Withdrawal::Made(_) => return true,
             Withdrawal::Exhausted(..) => return false,
-            Withdrawal::NotHeld => set.replenish(key, store, cost, now).await.unwrap(),
+            Withdrawal::NotHeld => ask(set, store, key, cost, now).await.unwrap(),
         }
     }
     panic!("asking the ledger settled nothing");
@@ -93,9 +105,7 @@ async fn a_refused_request_takes_from_no_quota_and_a_costly_one_takes_all_it_cos
         Withdrawal::NotHeld,
         "the ledger is to be asked again"
     );
-    set.replenish(key, &store, 1, at(0, 3 * SECOND))
-        .await
-        .unwrap();
+    ask(&set, &store, key, 1, at(0, 3 * SECOND)).await.unwrap();
     assert_eq!(
         set.take(1, at(0, 3 * SECOND)),
         Withdrawal::Exhausted(Quota::per_month(7).named("monthly"), resets)
@@ -144,12 +154,145 @@ async fn many_tasks_ask_the_ledger_once_for_each_portion() {
     );
 }
 
-#[test]
-fn a_change_of_the_amount_keeps_what_is_held() {
-    let set = QuotaSet::new(&[Quota::per_day(100)]);
-    assert_eq!(set.take(1, at(0, 1)), Withdrawal::NotHeld);
-    set.held()[0].left = 5;
-    let changed = set.succeeding(&[Quota::per_day(200), Quota::per_day(3).named("other")]);
-    assert_eq!(changed.held()[0].left, 5);
-    assert!(!changed.implements(&[Quota::per_day(100)]));
+#[tokio::test]
+async fn a_change_of_the_rules_spends_nothing_twice_and_gives_back_what_it_must() {
+    let (store, key) = ledger().await;
+    let now = at(0, SECOND);
+    let set = QuotaSet::new(&[Quota::per_day(1_000)]);
+    assert!(spend(&set, &store, key, 4, now).await);
+    // Six are held. Old rules and new ones share them.
+    let more = set.succeeding(&[Quota::per_day(2_000), Quota::per_day(3).named("other")]);
+    assert!(!more.implements(&[Quota::per_day(1_000)]));
+    assert_eq!(set.held().of[0].left, 6);
+    assert!(matches!(set.take(6, now), Withdrawal::Made(_)));
+    assert_eq!(more.take(1, now), Withdrawal::NotHeld);
+
+    // Of a smaller amount, nothing that is held is used without asking.
+    assert!(spend(&more, &store, key, 1, now).await);
+    let less = more.succeeding(&[Quota::per_day(10)]);
+    assert!(!spend(&less, &store, key, 1, now).await);
+    assert!(!less.is_empty());
+    assert!(
+        less.release(key, &store, SECOND, true).await.unwrap(),
+        "at once"
+    );
+    let name = Quota::DEFAULT_NAME.to_owned();
+    assert_eq!(
+        taken(&store, key).await,
+        [("other".to_owned(), 1), (name, 11)]
+    );
+}
+
+#[tokio::test]
+async fn what_was_taken_of_a_period_is_not_used_in_the_next() {
+    let (store, key) = ledger().await;
+    let set = QuotaSet::new(&[Quota::per_day(500)]);
+    assert!(spend(&set, &store, key, 1, at(0, SECOND)).await);
+    let Withdrawal::Made(receipt) = set.take(2, at(0, SECOND)) else {
+        panic!("two are held")
+    };
+    assert_eq!(set.take(1, at(DAY, 2 * SECOND)), Withdrawal::NotHeld);
+    set.untake(2, receipt);
+    assert_eq!(set.held().of[0].left, 0);
+    // A clock that was set back for a moment is still in the next.
+    assert!(spend(&set, &store, key, 1, at(0, 3 * SECOND)).await);
+    let name = Quota::DEFAULT_NAME.to_owned();
+    assert_eq!(taken(&store, key).await, [(name, 5)]);
+}
+
+/// Whoever waits is asked for together: otherwise the quick would take what others asked for.
+#[tokio::test]
+async fn one_call_asks_for_all_that_wait() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let faults = store.faults();
+    let record = record(1);
+    store.insert(&record, &act()).await.unwrap();
+    let ledger: Arc<dyn QuotaLedger> = Arc::new(store);
+    let set = QuotaSet::new(&[Quota::per_day(60)]);
+    faults.nth_call_of(Call::Take, 1, Fault::Hang);
+    let now = at(0, SECOND);
+    let mut tasks = Vec::new();
+    for _ in 0..64 {
+        let (set, ledger) = (set.clone(), Arc::clone(&ledger));
+        let key = record.id;
+        tasks.push(tokio::spawn(async move {
+            loop {
+                match set.take(1, now) {
+                    Withdrawal::Made(_) => return true,
+                    Withdrawal::Exhausted(..) => return false,
+                    Withdrawal::NotHeld => {
+                        set.replenish(key, &ledger, 1, now, || {}).await.unwrap();
+                    }
+                }
+            }
+        }));
+    }
+    faults.until_held(1).await;
+    faults.release();
+    let mut made = 0;
+    for task in tasks {
+        made += usize::from(task.await.unwrap());
+    }
+    assert_eq!(made, 60);
+    assert!(
+        faults.calls_of(Call::Take) <= 4,
+        "{}",
+        faults.calls_of(Call::Take)
+    );
+}
+
+/// A give-back whose answer was lost has taken effect: it must not be used here as well.
+#[tokio::test]
+async fn what_may_have_been_given_back_is_not_used_again() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let faults = store.faults();
+    let record = record(1);
+    store.insert(&record, &act()).await.unwrap();
+    let store = Arc::new(store);
+    let ledger: Arc<dyn QuotaLedger> = Arc::<FaultyStore<MemoryStore>>::clone(&store);
+    let set = QuotaSet::new(&[Quota::per_day(200)]);
+    let spent = async |at: Moment| {
+        let mut spent = 0;
+        loop {
+            match set.take(1, at) {
+                Withdrawal::Made(_) => spent += 1,
+                Withdrawal::Exhausted(..) => return spent,
+                Withdrawal::NotHeld => {
+                    let asked = set.replenish(record.id, &ledger, 1, at, || {});
+                    asked.await.unwrap();
+                    continue;
+                }
+            }
+            if spent == 1 {
+                faults.nth_call_of(Call::GiveBack, 1, Fault::Lose);
+                let released = set.release(record.id, &*store, 0, false).await;
+                released.unwrap_err();
+            }
+        }
+    };
+    assert_eq!(spent(at(0, SECOND)).await, 200);
+}
+
+/// A caller who goes away loses nobody's units, and a ledger that hangs holds nobody up for long.
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_hangs_is_an_error_and_what_it_gives_at_last_is_kept() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let faults = store.faults();
+    let record = record(1);
+    store.insert(&record, &act()).await.unwrap();
+    let ledger: Arc<dyn QuotaLedger> = Arc::new(store);
+    let set = QuotaSet::new(&[Quota::per_day(1_000)]);
+    faults.nth_call_of(Call::Take, 1, Fault::Withhold);
+    let now = at(0, SECOND);
+    for _ in 0..2 {
+        let asked = set.replenish(record.id, &ledger, 1, now, || {}).await;
+        assert_eq!(asked.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(faults.calls_of(Call::Take), 1, "one call at a time");
+    faults.release();
+    set.replenish(record.id, &ledger, 1, now, || {})
+        .await
+        .unwrap();
+    assert_eq!(faults.calls_of(Call::Take), 1);
+    assert_eq!(set.held().of[0].left, 10);
 }
