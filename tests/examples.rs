@@ -20,7 +20,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Request;
 use rmcp::model::{
@@ -38,6 +38,7 @@ use support::tools::{initialize, message, with_key};
 use support::{Client, bearer, secret, soon};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::Instant;
 
 /// How many lines the servers begin with.
 const QUICKSTART: usize = 5;

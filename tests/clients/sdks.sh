@@ -128,7 +128,7 @@ start() {
         kill -0 "$process" 2>/dev/null || { how='ended before it printed'; break; }
         sleep 0.1
     done
-    sed 's/^key .*/key …/' "$work/$name.out" "$work/$name.err" >&2
+    sed -E 's/^(key|restricted) .*/\1 …/' "$work/$name.out" "$work/$name.err" >&2
     die "$1 $how its 'listening' line (what it wrote is above)"
 }
 
@@ -164,13 +164,13 @@ run_client() { # NAME COMMAND…
 }
 
 # No eight characters in a row of the secret part may reach what the server writes, other than in
-# the two lines that are there to show the key.
+# the lines that are there to show the key.
 check_output() { # NAME
     local secret=${key: -30:24} at
     for ((at = 0; at <= 16; at++)); do
         printf '%s\n' "${secret:at:8}"
     done >"$work/parts"
-    if grep -vE '^(key|curl) ' "$work/$1.out" | cat - "$work/$1.err" | grep -qFf "$work/parts"; then
+    if grep -vE '^(key|restricted|curl) ' "$work/$1.out" | cat - "$work/$1.err" | grep -qFf "$work/parts"; then
         echo "FAILED $1 output: it holds a part of the key's secret"
         failed=$((failed + 1))
     else

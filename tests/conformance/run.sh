@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs the official MCP conformance suite against a server as it is and through the key layer, at
-# both revisions, and compares the results scenario by scenario. Scenarios of extensions, such as
-# tasks, belong to no revision and are not run.
+# Runs the official MCP conformance suite against a server as it is, through the layers, and through
+# the layers with a key that has rules, at both revisions, and compares the results scenario by
+# scenario. Scenarios of extensions, such as tasks, belong to no revision and are not run.
 #
 # Usage: tests/conformance/run.sh BINARY
-#        tests/conformance/run.sh URL_BARE URL_LAYERED
+#        tests/conformance/run.sh URL_BARE URL_LAYERED [URL_RESTRICTED]
 #
-# BINARY is the example conformance-server. With two URLs, the servers are running already: the
-# first is the endpoint without keys, the second the one with a key in its path, since the suite
-# cannot send headers.
+# BINARY is the example conformance-server. With URLs, the servers are running already: the first is
+# the endpoint without keys, the others those with a key in their path, since the suite cannot send
+# headers. The rules of the last one's key should permit everything.
 set -euo pipefail
 
 # shellcheck source=tests/clients/sdks.sh
@@ -58,28 +58,33 @@ run_suite() {
     unset 'servers[-1]'
 }
 
-[[ $# -eq 1 || $# -eq 2 ]] || die 'usage: tests/conformance/run.sh BINARY | URL_BARE URL_LAYERED'
+(($# >= 1 && $# <= 3)) || die 'usage: tests/conformance/run.sh BINARY | URL_BARE URL_LAYERED [URL_RESTRICTED]'
 if [[ $# -eq 1 ]]; then
     [[ -x $1 && ! -d $1 ]] || die "no program at $1; build it with: cargo build --example conformance-server --features full"
     binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 fi
 prepare_suite
+declare -A urls
 if [[ $# -eq 1 ]]; then
     # With everything it logs, so that all of it can be searched for the key.
     RUST_LOG=trace start server "$binary" --listen 127.0.0.1:0
     read_key server
-    bare=$url/bare/mcp layered=$url/mcp/$key
+    restricted=$(sed -n 's/^restricted //p' "$work/server.out")
+    [[ -n $restricted ]] || die "$binary did not print its 'restricted' line"
+    urls=([bare]=$url/bare/mcp [layered]=$url/mcp/$key [restricted]=$url/restricted/$restricted)
 else
-    bare=$1 layered=$2
+    urls=([bare]=$1 [layered]=$2)
+    [[ $# -lt 3 ]] || urls+=([restricted]=$3)
 fi
-secret=$(grep -oE 'mcp_[a-z]+_[0-9A-Za-z]{38}' <<<"$layered" || true)
+mapfile -t secrets < <(grep -ohE 'mcp_[a-z]+_[0-9A-Za-z]{38}' <<<"${urls[*]}" || true)
 
 for revision in "${revisions[@]}"; do
     note "conformance suite, revision $revision"
     "$node" "$program" list --server --spec-version "$revision" >"$work/scenarios"
-    run_suite "$revision" bare "$bare"
-    run_suite "$revision" layered "$layered"
-    "$node" "$suite/compare.mjs" "$work/scenarios" "$work/$revision" "$secret" >"$work/compared" ||
+    for place in bare layered restricted; do
+        [[ -z ${urls[$place]:-} ]] || run_suite "$revision" "$place" "${urls[$place]}"
+    done
+    "$node" "$suite/compare.mjs" "$work/scenarios" "$work/$revision" "${secrets[@]}" >"$work/compared" ||
         die "cannot compare the results (see above)"
     cat "$work/compared"
     passed=$((passed + $(grep -c '^ok ' "$work/compared" || true)))
@@ -87,6 +92,8 @@ for revision in "${revisions[@]}"; do
 done
 if [[ $# -eq 1 ]]; then
     note 'server'
+    check_output server
+    key=$restricted
     check_output server
     report server
 else
