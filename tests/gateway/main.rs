@@ -19,13 +19,19 @@
 mod support;
 
 mod access;
+mod bypass;
 mod formats;
+mod hosts;
 mod life;
 mod mcp;
+mod notes;
 mod passing;
 mod protocols;
 mod query;
+mod rules;
+mod sessions;
 mod settings;
+mod signing;
 mod streams;
 mod upstream_tls;
 mod world;

@@ -46,7 +46,7 @@ async fn a_connections_own_headers_end_at_the_gateway_in_both_directions() {
         ("te", "deflate"),
         ("upgrade", "websocket"),
         ("x-stays", "1"),
-        ("mcp-session-id", "abc"),
+        ("mcp-protocol-version", "2025-11-25"),
         ("cookie", "a=1"),
     ];
     let answer = Client::http1().get(&gateway.url("/mcp"), &headers).await;
@@ -65,7 +65,7 @@ async fn a_connections_own_headers_end_at_the_gateway_in_both_directions() {
     }
     for (name, value) in [
         ("x-stays", "1"),
-        ("mcp-session-id", "abc"),
+        ("mcp-protocol-version", "2025-11-25"),
         ("cookie", "a=1"),
     ] {
         assert_eq!(header(&seen, name), value);

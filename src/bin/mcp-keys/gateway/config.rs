@@ -170,8 +170,6 @@ impl Merge {
             file.client_ip_header,
         );
         let (client_ip, trust) = client_ip(proxies, header)?;
-        let hosts = self.pick_list("allowed_host", args.allowed_host, file.allowed_host);
-        let hosts = Hosts::read(hosts, listen.value, !trust.proxies.is_empty())?;
         let rules = RuleFields {
             sign: file.sign,
             sign_tolerance: file.sign_tolerance,
@@ -184,6 +182,10 @@ impl Merge {
         let rules = self.rules(args.rules, rules)?;
         let cert = self.pick("tls_cert", args.tls_cert, file.tls_cert);
         let key = self.pick("tls_key", args.tls_key, file.tls_key);
+        let tls = tls(cert, key)?;
+        let hosts = self.pick_list("allowed_host", args.allowed_host, file.allowed_host);
+        let named_elsewhere = tls.is_some() || !trust.proxies.is_empty();
+        let hosts = Hosts::read(hosts, listen.value, named_elsewhere)?;
         Ok(Config {
             listen,
             routes,
@@ -194,7 +196,7 @@ impl Merge {
             trust,
             hosts,
             rules,
-            tls: tls(cert, key)?,
+            tls,
             upstream_ca: self.pick_list("upstream_ca", args.upstream_ca, file.upstream_ca),
         })
     }
@@ -338,12 +340,24 @@ mod tests {
             path_keys = true
             trusted_proxies = ["10.0.0.0/8"]
             client_ip_header = "X-Real-IP"
+            allowed_host = ["gateway.test", "[::1]:80"]
+            sign = "required"
+            sign_tolerance = 60
+            sign_replay_guard = true
+            read_only_tools = ["list"]
+            tool_cost = ["search_*=5"]
+            denial_style = "http"
+            max_body = "1MiB"
             tls_cert = "c.pem"
             tls_key = "k.pem"
             upstream_ca = ["a.pem", "b.pem"]
             [routes]
             files = "http://h:1"
             mail = "https://h:2/x"
+            [[route]]
+            name = "notes"
+            url = "http://h:3"
+            read_only_tools = ["read"]
         "#;
         let config = load(ServeArgs::default(), file).unwrap();
         assert_eq!(config.listen.value, "[::1]:80".parse().unwrap());
@@ -356,7 +370,21 @@ mod tests {
         assert_eq!(config.upstream_ca.len(), 2);
         let names = config.routes.iter().map(|route| &route.server);
         let names: Vec<_> = names.map(|name| name.as_ref().unwrap().as_str()).collect();
-        assert_eq!(names, ["files", "mail"]);
+        assert_eq!(names, ["files", "mail", "notes"]);
+        assert_eq!(config.routes[2].read_only_tools, ["read"]);
+        assert!(config.hosts.is_some());
+        let rules = format!("{:?}", config.rules);
+        for part in [
+            "Required",
+            "Some(60s)",
+            "replay_guard: true",
+            r#"["list"]"#,
+            r#"[("search_*", 5)]"#,
+            "Http",
+            "Some(1048576)",
+        ] {
+            assert!(rules.contains(part), "{part}: {rules}");
+        }
     }
 
     #[test]
@@ -431,6 +459,22 @@ mod tests {
                 args.clone(),
                 "client_ip_header = \"x\"",
                 "`client_ip_header`",
+            ),
+            (args.clone(), "allowed_host = ['a/b']", "`allowed_host`"),
+            (args.clone(), "sign = 'on'", "`sign` in g.toml: \"on\" must"),
+            (args.clone(), "sign_tolerance = 0", "`sign_tolerance`"),
+            (args.clone(), "tool_cost = ['x']", "`tool_cost`"),
+            (args.clone(), "denial_style = 'x'", "`denial_style`"),
+            (args.clone(), "max_body = '1MB'", "`max_body`"),
+            (
+                routes(&[]),
+                "[[route]]\nname = 'a'\nurl = 'x'",
+                "`route.a` in g.toml: ",
+            ),
+            (
+                routes(&[]),
+                "[routes]\na = 'http://h'\n[[route]]\nname = 'a'\nurl = 'http://h'",
+                "`route.a` in g.toml: is there twice",
             ),
             (
                 args.clone(),

@@ -27,12 +27,13 @@ pub(super) struct Hosts(Vec<Authority>);
 const ANY: &str = "*";
 
 impl Hosts {
-    /// Those that were named. If none were, those of a gateway on a loopback address; elsewhere,
-    /// and behind a proxy, which has names of its own, every name is allowed.
+    /// Those that were named. If none were, those of a gateway on a loopback address; elsewhere every
+    /// name is allowed, and so it is where others have a say in the names (`named_elsewhere`): the
+    /// certificate of a gateway with TLS, or a proxy in front.
     pub(super) fn read(
         named: Vec<Setting<String>>,
         listen: SocketAddr,
-        behind_proxy: bool,
+        named_elsewhere: bool,
     ) -> Result<Option<Self>, Error> {
         if named.iter().any(|name| name.value == ANY) {
             return Ok(None);
@@ -41,7 +42,7 @@ impl Hosts {
             let names = named.into_iter().map(|name| Ok(name.read(host)?.value));
             return names.collect::<Result<_, Error>>().map(Self).map(Some);
         }
-        if behind_proxy || !listen.ip().to_canonical().is_loopback() {
+        if named_elsewhere || !listen.ip().to_canonical().is_loopback() {
             return Ok(None);
         }
         let own = match listen {
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_and_behind_a_proxy_every_name_is_allowed_unless_some_are_named() {
+    fn where_others_have_a_say_every_name_is_allowed_unless_some_are_named() {
         for listen in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1"] {
             assert!(hosts(&[], listen).is_none(), "{listen}");
             assert!(hosts(&["a.test"], listen).is_some(), "{listen}");

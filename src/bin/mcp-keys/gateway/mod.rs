@@ -92,7 +92,8 @@ pub(crate) struct ServeArgs {
     client_ip_header: Option<String>,
 
     /// Name under which the gateway may be asked for, with or without a port; * for any
-    /// (repeatable) [default: on a loopback address its own names, elsewhere any]
+    /// (repeatable) [default: on a loopback address without TLS and proxy its own names, elsewhere
+    /// any]
     #[arg(long, value_name = "HOST")]
     allowed_host: Vec<String>,
 
