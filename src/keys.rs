@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::framework;
 use crate::gate::{Gate, MissingPeer, Shared};
-use crate::key::{KeyFormat, KeyFormats, OwnerId, RateLimit};
+use crate::key::{KeyFormat, KeyFormats, OwnerId, PlanName, RateLimit};
 use crate::layer::ApiKeyLayer;
 use crate::limit::FailureLimiter;
 use crate::live::{Live, Timing};
@@ -247,6 +247,13 @@ impl ApiKeysBuilder {
     /// look at their keys. Off by default: they make, change and withdraw them.
     pub fn only_admins_change_keys(mut self, on: bool) -> Self {
         self.owner_policy.only_admins_change = on;
+        self
+    }
+
+    /// Puts every key that a member makes on `plan`: they can neither choose another nor give a key
+    /// limits that admit more. Default: members choose, as admins do.
+    pub fn members_plan(mut self, plan: PlanName) -> Self {
+        self.owner_policy.members_plan = Some(plan);
         self
     }
 

@@ -203,6 +203,17 @@ impl RateLimit {
         }
     }
 
+    /// Whether it has the name of `bound` and never admits more.
+    pub(crate) fn is_within(&self, bound: &Self) -> bool {
+        let rate =
+            |one: &Self, other: &Self| u128::from(one.count) * other.per.duration().as_millis();
+        self.name == bound.name
+            && self.server == bound.server
+            && self.tool == bound.tool
+            && rate(self, bound) <= rate(bound, self)
+            && self.burst_size() <= bound.burst_size()
+    }
+
     /// Says what is wrong with the limit, if anything is.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         if !is_name(&self.name) {

@@ -113,6 +113,11 @@ impl Quota {
         self.per
     }
 
+    /// Whether it has the name and the period of `bound` and never admits more.
+    pub(crate) fn is_within(&self, bound: &Self) -> bool {
+        self.name == bound.name && self.per == bound.per && self.amount <= bound.amount
+    }
+
     /// Says what is wrong with the quota, if anything is.
     pub(crate) fn fault(&self) -> Option<&'static str> {
         if !super::limit::is_name(&self.name) {

@@ -11,15 +11,18 @@
 //! 4. A change of the rules keeps what is held, in one place for the old rules and the new: nothing
 //!    is spent twice while requests are judged by both.
 
+mod held;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
+use self::held::{Held, Holdings};
 use crate::clock::{Moment, Timestamp};
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyId, Quota, QuotaPeriod};
+use crate::key::{KeyId, Quota};
 use crate::store::{QuotaAccount, QuotaLedger};
 
 /// A node takes so many units at a time at most, beside those that requests wait for.
@@ -49,28 +52,6 @@ struct Purse {
     asking: Arc<tokio::sync::Mutex<()>>,
     /// What the requests cost that wait for the ledger.
     awaited: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Holdings {
-    /// How many periods have ended.
-    turn: u64,
-    of: Vec<Held>,
-}
-
-/// What this node holds of one quota.
-#[derive(Debug)]
-struct Held {
-    name: Box<str>,
-    per: QuotaPeriod,
-    /// The period that it is of; none before the first request.
-    period: Option<(Timestamp, Timestamp)>,
-    left: u64,
-    /// What is not to be used any more, but to be given back.
-    returning: u64,
-    /// Until when (in ticks) there is no use in asking.
-    empty_until: u64,
-    used_at: u64,
 }
 
 /// What came of taking a request's cost.
@@ -315,62 +296,6 @@ impl QuotaSet {
             .held
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Holdings {
-    /// What is held of a rule's quota, and in which period. Begins a new one if the last is over; a
-    /// clock that was set back begins none.
-    fn enter(
-        &mut self,
-        rule: &Quota,
-        now: Timestamp,
-    ) -> Option<(&mut Held, (Timestamp, Timestamp))> {
-        let held = self.of.iter_mut().find(|held| held.is_of(rule))?;
-        let period = match held.period {
-            Some(period) if now < period.1 => period,
-            _ => {
-                self.turn = self.turn.wrapping_add(1);
-                let period = rule.period().around(now);
-                *held = Held {
-                    period: Some(period),
-                    used_at: held.used_at,
-                    ..Held::of(rule)
-                };
-                period
-            }
-        };
-        Some((held, period))
-    }
-}
-
-impl Held {
-    fn of(rule: &Quota) -> Self {
-        Self {
-            name: rule.name().into(),
-            per: rule.period(),
-            period: None,
-            left: 0,
-            returning: 0,
-            empty_until: 0,
-            used_at: 0,
-        }
-    }
-
-    fn is_of(&self, rule: &Quota) -> bool {
-        *self.name == *rule.name() && self.per == rule.period()
-    }
-
-    fn began(&self) -> Option<Timestamp> {
-        self.period.map(|(began, _)| began)
-    }
-
-    fn account(&self, key: KeyId, period: Timestamp) -> QuotaAccount {
-        QuotaAccount {
-            key,
-            quota: self.name.clone().into(),
-            period,
-        }
     }
 }
 

@@ -46,6 +46,7 @@ impl KeyManager {
     /// # Errors
     ///
     /// `InvalidInput`, if the filter names nothing by which to choose: that would be all keys.
+    /// `Forbidden` to members, where only admins change keys.
     /// `Unavailable`, if the keys cannot be listed; some may be revoked by then. A key that cannot
     /// be revoked is no error of the whole; see [`Withdrawn::failed`].
     pub async fn revoke_all(
@@ -53,6 +54,7 @@ impl KeyManager {
         filter: &KeyFilter,
         reason: Option<&str>,
     ) -> Result<Withdrawn, Error> {
+        self.check_may_change()?;
         super::validate::reason(reason)?;
         if chooses_nothing(filter) {
             let message = "must name an owner, a server, a plan, a name or a time";
@@ -104,7 +106,7 @@ fn chooses_nothing(filter: &KeyFilter) -> bool {
     filter.owner.is_none()
         && filter.server.is_none()
         && filter.plan.is_none()
-        && filter.name_contains.is_none()
+        && filter.name_contains.as_ref().is_none_or(String::is_empty)
         && filter.expires_before.is_none()
         && filter.created_before.is_none()
         && filter.idle_since.is_none()

@@ -1,5 +1,6 @@
 //! Owners and plans: who may do what, and what keys cost them.
 
+use super::reach::unknown_owner;
 use super::{ATTEMPTS, KeyManager, Principal, too_many_changes, validate};
 use crate::audit::{Act, AuditAction};
 use crate::error::{Error, ErrorKind};
@@ -33,9 +34,11 @@ impl KeyManager {
     /// # Errors
     ///
     /// `Forbidden` to members; `Conflict`, if there is such an owner already, or the stored one has
-    /// changed; `NotFound`, if it is gone; `Unavailable`: whether it was stored is unknown then.
+    /// changed, or if owners are known from a [directory](crate::ApiKeysBuilder::owner_directory):
+    /// what the store says would change nothing then; `NotFound`, if it is gone; `Unavailable`: whether it was stored is unknown then.
     pub async fn put_owner(&self, owner: Owner) -> Result<Owner, Error> {
         self.principal.check_admin("only admins change owners")?;
+        self.check_owners_are_stored()?;
         let before = self.definition(&Subject::Owner(owner.id.clone())).await?;
         let revision = self.define(owner.id.clone().into(), &owner, before).await?;
         Ok(Owner { revision, ..owner })
@@ -49,6 +52,9 @@ impl KeyManager {
     pub async fn owner(&self, id: &OwnerId) -> Result<Option<Owner>, Error> {
         if self.principal.confined_to().is_some_and(|own| own != id) {
             return Err(Error::new(ErrorKind::NotFound, "there is no such owner"));
+        }
+        if self.office.live.resolver().has_directory() {
+            return self.office.live.resolver().owner(id).await;
         }
         let document = self.definition(&Subject::Owner(id.clone())).await?;
         document.as_ref().map(read_owner).transpose()
@@ -91,18 +97,20 @@ impl KeyManager {
     /// by nobody. `Forbidden` to members; `NotFound`; `Unavailable`.
     pub async fn remove_owner(&self, id: &OwnerId) -> Result<(), Error> {
         self.principal.check_admin("only admins change owners")?;
+        self.check_owners_are_stored()?;
         self.undefine(id.clone().into()).await
     }
 
     /// The principal that an owner is by their role: an admin, or a member with their own keys. An
-    /// owner who is not known is a member.
+    /// owner who is not known is a member, where owners need not be known.
     ///
     /// # Errors
     ///
-    /// `Forbidden`, if the owner is suspended; `Unavailable`.
+    /// `Forbidden`, if the owner is suspended, or has to be known and is not; `Unavailable`.
     pub async fn principal_of(&self, id: &OwnerId) -> Result<Principal, Error> {
-        let owner = self.office.live.resolver().owner(id).await?;
-        match owner {
+        let resolver = self.office.live.resolver();
+        match resolver.owner(id).await? {
+            None if resolver.wants_known_owners() => Err(unknown_owner()),
             Some(owner) if !owner.active => {
                 Err(Error::new(ErrorKind::Forbidden, "the owner is suspended"))
             }
@@ -184,7 +192,17 @@ impl KeyManager {
         self.undefine(name.clone().into()).await
     }
 
+    fn check_owners_are_stored(&self) -> Result<(), Error> {
+        if self.office.live.resolver().has_directory() {
+            let message = "owners are known from a directory, and changed there";
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        Ok(())
+    }
+
     async fn set_active(&self, id: &OwnerId, active: bool) -> Result<Owner, Error> {
+        self.principal.check_admin("only admins change owners")?;
+        self.check_owners_are_stored()?;
         for _ in 0..ATTEMPTS {
             let known = self.owner(id).await?;
             let mut owner =

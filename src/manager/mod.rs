@@ -34,7 +34,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
     ApiKey, Credential, CredentialId, FormatError, KeyFormat, KeyFormats, KeyId, KeyInfo,
-    KeyRecord, KeyStatus, OwnerId,
+    KeyRecord, KeyStatus, OwnerId, PlanName,
 };
 use crate::live::Live;
 use crate::store::KeyStore;
@@ -86,12 +86,14 @@ struct Office {
 }
 
 /// What the integrator decided about owners.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OwnerPolicy {
     /// Keys are made for known owners only, and work for known owners only.
     pub(crate) known_only: bool,
     /// Members look at their keys and change nothing.
     pub(crate) only_admins_change: bool,
+    /// The plan that the keys which members make are on.
+    pub(crate) members_plan: Option<PlanName>,
 }
 
 /// A key that was just made, and what is known of it.
@@ -163,6 +165,7 @@ impl KeyManager {
         let now = self.office.clock.now().wall;
         let mut record = new.into_record(now)?;
         self.principal.claim(&mut record)?;
+        self.check_new_terms(&mut record).await?;
         self.check_names(record.owner.as_ref(), record.plan.as_ref())
             .await?;
         self.check_reach(&record).await?;
@@ -183,18 +186,28 @@ impl KeyManager {
             .make_secret(record.owner.as_ref(), CredentialId::FIRST, format)
             .await?;
         record.credentials = vec![credential];
+        self.insert(record).await?;
+        issued(key, record)
+    }
+
+    async fn insert(&self, record: &mut KeyRecord) -> Result<(), Error> {
         let act = self.act(AuditAction::Issued, None, Some(record));
         record.revision = self.office.store.insert(record, &act).await?;
         self.office.live.changed(record);
-        issued(key, record)
+        Ok(())
     }
 
     /// Changes what `update` names, and nothing else.
     ///
+    /// A member may widen a key within their own servers, scopes and access. What bounds the key
+    /// alone they may only tighten: its limits and quotas, its expiry, that it must be signed. Its
+    /// plan is not theirs to change.
+    ///
     /// # Errors
     ///
     /// `InvalidInput`, naming the field; `NotFound`; `Conflict`, if the key is revoked or no longer
-    /// of the revision that [`KeyUpdate::only_at`] asks for: nothing is changed then.
+    /// of the revision that [`KeyUpdate::only_at`] asks for; `Forbidden`, naming the field, if it would
+    /// reach further than whoever changes it may let it: nothing is changed then.
     /// `Unavailable`: whether the change was made is unknown then, and this node reads the key
     /// again before it honours it.
     pub async fn update(&self, id: KeyId, update: KeyUpdate) -> Result<KeyInfo, Error> {
@@ -266,6 +279,7 @@ impl KeyManager {
             change(&mut record)?;
             if within_reach {
                 self.check_reach(&record).await?;
+                self.check_not_loosened(&before, &record).await?;
             }
             if record == before {
                 // The change may be another node's that this one has not seen yet.

@@ -1,13 +1,14 @@
 //! Keys that are worth a second look.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::KeyManager;
 use crate::clock::Timestamp;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::{Access, KeyId, KeyInfo, KeyStatus, ScopeSet, Servers};
 use crate::store::{KeyFilter, PageRequest};
 
@@ -20,9 +21,9 @@ pub enum Risk {
     NeverExpires,
     /// It was not used for long, and works all the same.
     Unused,
-    /// It may do everything, on every server, from every address.
+    /// It may do everything, on every server, from every address, and so may its owner.
     Unrestricted,
-    /// It has neither a rate limit nor a quota, of its own or of a plan.
+    /// It has neither a rate limit nor a quota, of its own or of its plan.
     Unlimited,
 }
 
@@ -94,7 +95,7 @@ impl KeyManager {
             let in_force =
                 key.status == KeyStatus::Active && key.expires_at.is_none_or(|expiry| now < expiry);
             let risks = if in_force {
-                risks(&key, now, idle)
+                risks(&key, &*self.effective(&key).await?, now, idle)
             } else {
                 Vec::new()
             };
@@ -107,15 +108,25 @@ impl KeyManager {
             next: found.next,
         })
     }
+
+    /// The key as its owner and plan leave it. One whose plan is gone stands as it is recorded: it
+    /// does not work, but is no reason to have no report.
+    async fn effective(&self, key: &KeyInfo) -> Result<Arc<KeyInfo>, Error> {
+        match self.office.live.resolver().narrow(key.clone()).await {
+            Ok(rights) => Ok(rights.info),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Arc::new(key.clone())),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-fn risks(key: &KeyInfo, now: Timestamp, idle: Duration) -> Vec<Risk> {
+fn risks(key: &KeyInfo, effective: &KeyInfo, now: Timestamp, idle: Duration) -> Vec<Risk> {
     let used = key.last_used_at.unwrap_or(key.created_at);
-    let unrestricted = key.servers == Servers::All
-        && key.scopes.covers(&ScopeSet::all())
-        && key.access == Access::Full
-        && key.networks.is_empty();
-    let unlimited = key.limits.is_empty() && key.quotas.is_empty() && key.plan.is_none();
+    let unrestricted = effective.servers == Servers::All
+        && effective.scopes.covers(&ScopeSet::all())
+        && effective.access == Access::Full
+        && effective.networks.is_empty();
+    let unlimited = effective.limits.is_empty() && effective.quotas.is_empty();
     [
         (key.expires_at.is_none(), Risk::NeverExpires),
         (now.saturating_since(used) >= idle, Risk::Unused),

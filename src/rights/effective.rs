@@ -1,6 +1,6 @@
 //! The rights of a key, its owner and its plan, put together. Pure.
 
-use crate::key::{Access, KeyInfo, Owner, Plan, Role};
+use crate::key::{Access, KeyInfo, Owner, Plan, Quota, RateLimit, Role};
 
 /// Narrows what may be shown of a key to what its owner may do.
 pub(super) fn within_owner(info: &mut KeyInfo, owner: &Owner) {
@@ -19,24 +19,27 @@ pub(super) fn within_role(info: &mut KeyInfo, role: Option<Role>) {
 
 /// Adds the plan's limits and quotas, but for those that the key has of the same name.
 pub(super) fn under_plan(info: &mut KeyInfo, plan: &Plan) {
-    let missing = plan
-        .limits
-        .iter()
-        .filter(|limit| info.limits.iter().all(|own| own.name() != limit.name()));
-    let limits: Vec<_> = missing.cloned().collect();
-    info.limits.extend(limits);
-    let missing = plan
-        .quotas
-        .iter()
-        .filter(|quota| info.quotas.iter().all(|own| own.name() != quota.name()));
-    let quotas: Vec<_> = missing.cloned().collect();
-    info.quotas.extend(quotas);
+    add_plan((&mut info.limits, &mut info.quotas), plan);
+}
+
+/// [`under_plan`], for limits and quotas alone.
+pub(super) fn add_plan((limits, quotas): (&mut Vec<RateLimit>, &mut Vec<Quota>), plan: &Plan) {
+    for limit in &plan.limits {
+        if limits.iter().all(|own| own.name() != limit.name()) {
+            limits.push(limit.clone());
+        }
+    }
+    for quota in &plan.quotas {
+        if quotas.iter().all(|own| own.name() != quota.name()) {
+            quotas.push(quota.clone());
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Connection, Quota, RateLimit, ScopeSet, Servers};
+    use crate::key::{Connection, ScopeSet, Servers};
     use crate::testing::records::record;
 
     fn info() -> KeyInfo {

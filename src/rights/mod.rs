@@ -13,4 +13,4 @@ mod effective;
 mod resolver;
 
 pub use self::directory::OwnerDirectory;
-pub(crate) use self::resolver::{Resolver, Rights, read_owner, read_plan};
+pub(crate) use self::resolver::{Resolver, Rights, Terms, read_owner, read_plan};

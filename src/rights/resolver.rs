@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::OwnerDirectory;
-use super::effective::{under_plan, within_owner, within_role};
+use super::effective::{add_plan, under_plan, within_owner, within_role};
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyInfo, KeyRecord, Owner, OwnerId, Plan, PlanName, Subject};
+use crate::key::{KeyInfo, KeyRecord, Owner, OwnerId, Plan, PlanName, Quota, RateLimit, Subject};
 use crate::store::{Document, KeyStore};
 
 /// How many definitions are remembered. Beyond it all are forgotten, and read again as needed.
@@ -65,28 +65,42 @@ impl Resolver {
         record.owner.is_none() && record.plan.is_none() && record.connection.is_none()
     }
 
+    /// Whether owners are known from a directory of the integrator's, and not from the store.
+    pub(crate) fn has_directory(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// Whether owners have to be known for their keys to work.
+    pub(crate) fn wants_known_owners(&self) -> bool {
+        self.refuses_unknown || self.directory.is_some()
+    }
+
     /// What the key of `record` may do at present.
     pub(crate) async fn resolve(&self, record: &KeyRecord) -> Result<Rights, Error> {
-        let mut info = KeyInfo::of(record)
+        let info = KeyInfo::of(record)
             .ok_or_else(|| Error::new(ErrorKind::Corrupt, "the stored key holds no secret"))?;
+        self.narrow(info).await
+    }
+
+    /// What a key of which this is known may do at present.
+    pub(crate) async fn narrow(&self, mut info: KeyInfo) -> Result<Rights, Error> {
         let mut owner_permits = true;
         let mut good_for = None;
-        if let Some(id) = &record.owner {
+        if let Some(id) = &info.owner {
             let owner = self.owner(id).await?;
-            match &owner {
-                Some(owner) => within_owner(&mut info, owner),
-                None => owner_permits = !self.refuses_unknown && self.directory.is_none(),
+            owner_permits = owner
+                .as_ref()
+                .map_or(!self.wants_known_owners(), |owner| owner.active);
+            if let Some(owner) = &owner {
+                within_owner(&mut info, owner);
             }
-            owner_permits &= owner.as_ref().is_none_or(|owner| owner.active);
             within_role(&mut info, owner.map(|owner| owner.role));
             good_for = self.directory.as_ref().and_then(|known| known.good_for());
         } else {
             within_role(&mut info, None);
         }
-        if let Some(name) = &record.plan {
-            let plan = self.plan(name).await?.ok_or_else(|| {
-                Error::new(ErrorKind::Corrupt, format!("there is no plan {name}"))
-            })?;
+        if let Some(name) = &info.plan {
+            let plan = self.plan(name).await?.ok_or_else(|| no_plan(name))?;
             under_plan(&mut info, &plan);
         }
         Ok(Rights {
@@ -94,6 +108,16 @@ impl Resolver {
             owner_permits,
             good_for,
         })
+    }
+
+    /// The limits and quotas that a record has with those of its plan.
+    pub(crate) async fn terms(&self, record: &KeyRecord) -> Result<Terms, Error> {
+        let mut terms = (record.limits.clone(), record.quotas.clone());
+        if let Some(name) = &record.plan {
+            let plan = self.plan(name).await?.ok_or_else(|| no_plan(name))?;
+            add_plan((&mut terms.0, &mut terms.1), &plan);
+        }
+        Ok(terms)
     }
 
     /// What the owner may do; nothing if they are not known.
@@ -158,6 +182,13 @@ impl Resolver {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Rate limits and quotas.
+pub(crate) type Terms = (Vec<RateLimit>, Vec<Quota>);
+
+fn no_plan(name: &PlanName) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("there is no plan {name}"))
 }
 
 /// The owner that a document defines.

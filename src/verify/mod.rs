@@ -300,7 +300,11 @@ impl Work {
         let id = proof.live().state().info.id;
         for _ in 0..ATTEMPTS {
             let read_at = self.live.capture();
-            let record = tokio::time::timeout(self.deadline, self.store.get(id))
+            let lookup = async {
+                let _permit = self.lookups.acquire().await;
+                self.store.get(id).await
+            };
+            let record = tokio::time::timeout(self.deadline, lookup)
                 .await
                 .map_err(|_| crate::live::timed_out())??;
             match record {
