@@ -382,14 +382,21 @@ mod tests {
         for step in 1..10_000 {
             assert_eq!(admitted(slow.ceiling(), SECOND + step * SECOND / 2, 1), 1);
         }
-        assert_eq!(admitted(&slow, SECOND, 2), 1, "the limit itself is as it was");
+        assert_eq!(
+            admitted(&slow, SECOND, 2),
+            1,
+            "the limit itself is as it was"
+        );
     }
 
     #[test]
     fn the_ceiling_outlives_a_change_and_keeps_the_limits_from_being_forgotten() {
         let limits = LimitSet::new(&[RateLimit::per_minute(60)]);
         assert_eq!(admitted(limits.ceiling(), SECOND, 1_000), 600);
-        assert!(!limits.is_idle(SECOND), "nothing was spent but of the ceiling");
+        assert!(
+            !limits.is_idle(SECOND),
+            "nothing was spent but of the ceiling"
+        );
         let changed = limits.succeeding(&[
             RateLimit::per_minute(60),
             RateLimit::per_hour(100_000).named("b"),

@@ -89,7 +89,13 @@ impl Exchange {
         };
         let body = Bytes::from(filtered.into_owned());
         // They are of the body as the server made it, which nobody gets.
-        for name in ["etag", "content-md5", "digest", "content-digest", "repr-digest"] {
+        for name in [
+            "etag",
+            "content-md5",
+            "digest",
+            "content-digest",
+            "repr-digest",
+        ] {
             head.headers.remove(name);
         }
         if head.headers.contains_key(CONTENT_LENGTH) {
