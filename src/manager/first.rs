@@ -35,7 +35,7 @@ impl KeyManager {
             .check_admin("only admins make default keys")?;
         let new = NewKey::named(format!("default key of {server}"))
             .server(server)
-            .scopes(["*".parse().map_err(of_scopes)?]);
+            .scopes(["*".parse().map_err(|error| of_scopes(&error))?]);
         self.ensure(&format!("default-key:{server}"), new).await
     }
 
@@ -70,7 +70,7 @@ impl KeyManager {
         let new = NewKey::named("first admin")
             .owner(owner.as_str())
             .all_servers()
-            .scopes(["*".parse().map_err(of_scopes)?]);
+            .scopes(["*".parse().map_err(|error| of_scopes(&error))?]);
         self.ensure(FIRST_ADMIN, new).await
     }
 
@@ -95,6 +95,6 @@ impl KeyManager {
 
 const FIRST_ADMIN: &str = "first-admin";
 
-fn of_scopes(error: crate::key::ParseScopeError) -> Error {
+fn of_scopes(error: &crate::key::ParseScopeError) -> Error {
     Error::invalid("scopes", error.to_string())
 }

@@ -129,9 +129,21 @@ async fn of_a_batch_each_request_is_answered_and_none_is_run() {
     assert_eq!(entries[1]["error"]["data"]["code"], "tool_not_allowed");
     assert!(house.log.take().is_empty(), "all or nothing");
     house
-        .say(&key, Value::from(vec![permitted, cancelled()]))
+        .say(&key, Value::from(vec![permitted.clone(), cancelled()]))
         .await;
     assert_eq!(house.log.take(), ["read_note"]);
+    // Of one that costs too much, too.
+    let key = house
+        .key(NewKey::named("one").rate(RateLimit::per_hour(1)))
+        .await;
+    let batch = Value::from(vec![permitted, response(), call("read_note")]);
+    let answer = house.say(&key, batch).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let entries = answer.json();
+    assert_eq!(entries.as_array().unwrap().len(), 2);
+    assert_eq!(entries[0]["id"], "a");
+    assert_eq!(entries[1]["error"]["data"]["code"], "rate_limit_exceeded");
+    assert!(house.log.take().is_empty());
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use crate::world::{call, layer, list, notes};
 type Parts =
     StreamBody<Pin<Box<dyn tokio_stream::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>>;
 
-fn slow(text: String) -> Parts {
+fn slow(text: &str) -> Parts {
     let (first, second) = text.split_at(text.len() / 2);
     let parts = [first.to_owned(), second.to_owned()];
     let stream = futures(parts.map(Bytes::from).to_vec());
@@ -49,7 +49,7 @@ fn message(key: &str, body: String) -> Request<Parts> {
         .header("authorization", bearer(key))
         .header("content-type", "application/json")
         .header("accept", "application/json, text/event-stream")
-        .body(slow(body))
+        .body(slow(&body))
         .unwrap()
 }
 
@@ -112,7 +112,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
             let text = body.collect().await.unwrap().to_bytes();
             assert_eq!(text == call(tool).to_string(), tool != "shell");
         }
-        let get = message(&key, String::new()).map(|_| slow(String::new()));
+        let get = message(&key, String::new()).map(|_| slow(""));
         let (mut head, body) = get.into_parts();
         head.method = http::Method::GET;
         let called = service.ready().await.unwrap();
@@ -224,7 +224,7 @@ async fn a_caller_may_leave_at_any_moment() {
             let _ = request.into_body().collect().await;
             tokio::task::yield_now().await;
             let text = r#"{"jsonrpc":"2.0","id":3,"result":{"tools":[{"name":"shell"}]}}"#;
-            let mut response = Response::new(slow(text.to_owned()));
+            let mut response = Response::new(slow(text));
             let json = "application/json".parse().unwrap();
             response.headers_mut().insert("content-type", json);
             Ok::<_, Infallible>(response)
@@ -279,10 +279,7 @@ async fn when_the_store_fails_while_a_quota_is_asked_for_nothing_passes() {
     });
     let service = keys.layer().server("notes").with_mcp(layer()).layer(inner);
     let get = Request::get("/mcp").header("authorization", bearer(&key));
-    let known = service
-        .clone()
-        .oneshot(get.body(slow(String::new())).unwrap())
-        .await;
+    let known = service.clone().oneshot(get.body(slow("")).unwrap()).await;
     assert_eq!(known.unwrap().status(), 200);
     faults.every_call_of(Call::Take, Fault::Fail);
     let answer = service

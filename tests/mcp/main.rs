@@ -8,11 +8,16 @@
     feature = "tonic"
 ))]
 #![allow(
+    clippy::print_stdout,
+    reason = "figures that were measured are part of the output"
+)]
+#![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "tests panic"
+    reason = "tests panic, and read best when values are written where they are passed"
 )]
 
 #[path = "../support/mod.rs"]
