@@ -121,6 +121,7 @@
 //! * [`manual::threats`] tells who attacks, what the crate does about it, what is left to you.
 //! * [`manual::defaults`] gives every default, its reason, and when to change it.
 //! * [`manual::how_to`] has recipes.
+//! * [`manual::mcp`] shows keys for some of the tools of an MCP server.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod audit;

@@ -51,7 +51,7 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("argon2", &["verify/"]),
     ("base64ct", &["verify/"]),
     ("bcrypt", &["verify/"]),
-    ("hmac", &["signing/", "verify/"]),
+    ("hmac", &["mcp/session.rs", "signing/", "verify/"]),
     ("arc_swap", &["live/"]),
     ("getrandom", &["key/base62.rs"]),
     ("jiff", &["clock.rs"]),

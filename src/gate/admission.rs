@@ -217,9 +217,8 @@ impl Watch {
     }
 
     fn pause_anew(&mut self) {
-        let next = tokio::time::Instant::now() + LOOK_EVERY;
         if let Some(pause) = &mut self.pause {
-            pause.as_mut().reset(next);
+            pause.set(tokio::time::sleep(LOOK_EVERY));
         }
     }
 }

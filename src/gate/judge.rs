@@ -71,9 +71,13 @@ impl Gate {
         self.strip(head, carrier);
         head.extensions.insert(context);
         let admission = Admission::new(self.clone(), proof.clone());
-        if self.rules.charged_inside {
-            head.extensions.insert(admission.clone());
-        }
+        // What charges behind the gate watches the answer as well.
+        let admission = if self.rules.charged_inside {
+            head.extensions.insert(admission);
+            None
+        } else {
+            Some(admission)
+        };
         Ok(Permit {
             limit,
             carrier,

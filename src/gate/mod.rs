@@ -92,12 +92,13 @@ impl MissingPeer {
 pub struct Permit {
     limit: Option<LimitStatus>,
     carrier: Carrier,
-    admission: Admission,
+    /// None if it was handed on with the request.
+    admission: Option<Admission>,
 }
 
 impl Permit {
-    /// The key and the gate, to look at again.
-    pub(crate) fn into_admission(self) -> Admission {
+    /// The key and the gate, to look at again, unless that is done behind the gate.
+    pub(crate) fn into_admission(self) -> Option<Admission> {
         self.admission
     }
 

@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::drain::Drain;
-use super::guard::{Ending, EventData, Guard, Guarded};
+use super::guard::{Ending, EventData, Guard};
 use super::respond::{Charged, decorate, decorate_refusal};
 use super::{ApiKeyLayer, LimitHeaders, ResponseBody};
 use crate::gate::{Permit, Unproven};
@@ -171,11 +171,11 @@ fn admitted<R>(
         .map(|Charged(limit)| limit)
         .or(permit.limit());
     decorate(response.headers_mut(), limit, permit.carrier(), headers);
-    if response.extensions_mut().remove::<Guarded>().is_some() {
+    let Some(admission) = permit.into_admission() else {
         return response.map(ResponseBody::inner);
-    }
+    };
     let ending = Ending::of(response.headers(), "error", EventData::Api);
-    let guard = Guard::new(permit.into_admission(), ending);
+    let guard = Guard::new(admission, ending);
     response.map(|body| ResponseBody::inner(body).guarded(guard))
 }
 

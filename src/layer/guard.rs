@@ -71,10 +71,6 @@ pub(super) fn json_rpc_answer(rejection: &Rejection, id: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
 }
 
-/// That an inner layer watches the answer already.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Guarded;
-
 impl Ending {
     /// What the type of an answer allows.
     pub(super) fn of(headers: &HeaderMap, name: &'static str, data: EventData) -> Self {

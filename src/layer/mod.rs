@@ -35,6 +35,7 @@
 //! outside this one; let it expose `WWW-Authenticate`, `Retry-After` and `Mcp-Session-Id`.
 
 mod body;
+mod body_fault;
 mod drain;
 mod future;
 mod guard;

@@ -26,7 +26,7 @@ pub(crate) struct LimitSet {
     /// the common case, is one compare-and-swap without it.
     several: Mutex<()>,
     /// Made where requests are charged behind the gate.
-    ceiling: OnceLock<Box<LimitSet>>,
+    ceiling: OnceLock<Box<Self>>,
 }
 
 #[derive(Debug)]

@@ -55,7 +55,9 @@
 //!
 //! *Sends a large body.* The layer does not read the body of a request before the key has been judged. Of
 //! a refused HTTP/1 request it reads away at most 64 KiB that were announced by a length, for at most a
-//! quarter of a second, so that the client sees the answer. Everything else about bodies is yours.
+//! quarter of a second, so that the client sees the answer. Under [`with_mcp`](crate::ApiKeyLayer::with_mcp)
+//! JSON is read into memory, at most 4 MiB for at most 30 s, once the key was admitted. Everything else about
+//! bodies is yours.
 //!
 //! ## The holder of a weak key
 //!
@@ -69,14 +71,15 @@
 //! belong to the key and live as long as it is not idle; a flood of other keys cannot push them out.
 //! Rotation does not refill them, nor does changing a limit under its old name.
 //!
-//! *Uses another caller's MCP session.* **Not prevented.** A session is known by its `Mcp-Session-Id`, and
-//! the layer does not bind it to a key. Another key for the same server can join a session whose id it
-//! has learned. Each call still shows the [`KeyContext`](crate::KeyContext) of the key it came with, so
-//! check that, not the session, or run the server without sessions.
+//! *Uses another caller's MCP session.* Under [`with_mcp`](crate::ApiKeyLayer::with_mcp) a session belongs
+//! to the key that began it; see [below](#what-tool-rules-give). **Without it this is not prevented**: a
+//! session is known by its `Mcp-Session-Id`, and another key for the same server can join a session whose
+//! id it has learned. Each call still shows the [`KeyContext`](crate::KeyContext) of the key it came with,
+//! so check that, not the session, or run the server without sessions.
 //!
-//! *Calls a tool it should not.* **Not prevented by the layer**, which does not look into MCP messages. The
-//! right to a server is the right to all its tools, unless the tool asks the
-//! [`KeyContext`](crate::KeyContext) for a scope.
+//! *Calls a tool it should not.* Under `with_mcp` it is held to its rules and its level. **Without it the
+//! layer does not look into MCP messages**: the right to a server is the right to all its tools, unless the
+//! tool asks the [`KeyContext`](crate::KeyContext) for a scope.
 //!
 //! ## A reader of logs
 //!
@@ -141,7 +144,7 @@
 //! | in another process on the same store | when it has read the change log: every 2 seconds, so normally within about 2.5 seconds of the commit |
 //! | there, while the store does not answer | 60 seconds at the most, counted from the beginning of the last reading that succeeded. From then on every key gets 503 |
 //! | for a request that was admitted before | not at all. It runs to its end |
-//! | for a stream that is open | within a second of when the process knows: an SSE or gRPC stream is ended, with an error where its protocol has one. An answer whose length was announced runs to its end |
+//! | for a stream that is open | within a second of the change being known in the process: see below |
 //!
 //! In detail:
 //!
@@ -169,6 +172,23 @@
 //! A change of an owner or a plan holds for all of its keys in the same way. What an
 //! [`OwnerDirectory`](crate::rights::OwnerDirectory) of your own says holds for as long as it says it is
 //! good for, or until [`owner_changed`](crate::ApiKeys::owner_changed) is called.
+//!
+//! ## Open streams
+//!
+//! An answer without an announced length, such as an SSE or gRPC stream, is ended when its key is withdrawn,
+//! disabled, expired or rotated, when it loses the server or a scope that the layer asks for, and when
+//! requests would get 503 because the store does not answer. The key is looked at twice a second. An SSE
+//! stream ends with an event that says why, a gRPC stream with a status, any other just ends.
+//!
+//! * An answer whose length was announced runs to its end, however long.
+//! * The address, your own policies and the rules for tools are not looked at again: a stream that was
+//!   begun under them goes on.
+//! * A reader who does not read holds a stream open. Nothing more is sent on it but what the sockets hold
+//!   already; it ends when it is next read.
+//! * In the middle of an event there is no place for another, so a stream that is cut there ends without a
+//!   word.
+//! * What the server does behind the stream is ended by the drop of the answer's body, if the server minds
+//!   that. A call that was accepted may go on.
 //!
 //! # Imported keys
 //!
@@ -243,7 +263,54 @@
 //! whoever can read them together with the body they are as good as a hash of the key, which for a short
 //! [imported key](#imported-keys) is enough to find it. A signed body is held in memory until it is
 //! verified, at most 1 MiB for at most 10 s, and a caller needs a good key to get so far. Limits are charged
-//! before: a request with a bad signature has used up its share.
+//! before: a request with a bad signature has used up its share. Under `with_mcp` they are charged after it,
+//! and a bad signature has spent nothing but a request of the ceiling.
+//!
+//! # What tool rules give
+//!
+//! Under [`with_mcp`](crate::ApiKeyLayer::with_mcp) a key with [rules](crate::key::McpRules), or one that may
+//! only read, is *restricted*. For such a key:
+//!
+//! * **What reaches the server was read and judged.** A message names a tool, prompt or resource that the
+//!   rules permit, by a method that is known, or is one that needs no permission. What could be read in two
+//!   ways, what is not JSON in UTF-8, and what is not a message do not pass: not as another content type,
+//!   not as the body of a `GET`, not by a change of protocol.
+//! * **A denial tells what was asked for and not what the key may do instead.** It has spent nothing.
+//!
+//! It does not give:
+//!
+//! *Secrecy of names.* **Lists are a courtesy; the control is the call.** Lists are filtered in the answers
+//! to list requests, and on `GET` streams, where a server may repeat them. A server can tell names of tools
+//! in other places: its instructions, the result of another tool, an error. A list that an unrestricted key
+//! has fetched passes as the server made it, also if it says `cacheScope: "public"`; a cache in front that
+//! believes it may show it to others. If names matter, let the server say `private`.
+//!
+//! *Anything about arguments.* A rule permits a tool or not. A tool `query` that runs SQL runs all SQL. Nor is
+//! it seen what a tool does on the server: one that calls another tool calls it with the server's rights.
+//!
+//! *Truth of `readOnlyHint`.* A read-only key calls what you declare to be harmless, by
+//! [`read_only_tools`](crate::layer::McpLayer::read_only_tools).
+//!
+//! *Safety of a resource's content.* URIs are compared as they are written, and ones that are not plain are
+//! refused. Where two plain URIs mean the same thing to the server, name both.
+//!
+//! *Tasks by owner.* **A task is not bound to a key.** Whoever knows its id can read and cancel it, as far as
+//! their level goes, so let the server make ids that nobody can guess. Restricted keys cannot list tasks,
+//! since the list would show those of others; unrestricted keys can. If tenants share a server, let it
+//! compare the [`KeyContext`](crate::KeyContext) itself.
+//!
+//! *Messages that servers send.* What a server asks of a client, such as sampling, and what the client
+//! answers is not judged.
+//!
+//! ## Sessions
+//!
+//! Servers of the revisions before 2026-07-28 hand out an `Mcp-Session-Id` and honour it from anybody. Here
+//! the client sees that id with a code behind it, made from the id and the key under a random secret of the
+//! process. To another key, and without the code, the session does not exist: 404. So it is for all after a
+//! restart, upon which clients begin anew, and in another process, unless both have one
+//! [`session_secret`](crate::layer::McpLayer::session_secret). A key that was rotated keeps its sessions; two
+//! keys of one owner do not share any. The older transport of 2024-11-05 keeps its session in the query, and
+//! that one is not bound.
 //!
 //! # When something fails
 //!
@@ -258,6 +325,8 @@
 //! | a verification panics | 503; the next attempt starts afresh |
 //! | the replay guard fails, is full, or takes longer than 2 seconds | signed requests get 503 with `Retry-After` |
 //! | a signing layer is not told the presented key | every request behind it gets 503, and an error is logged once |
+//! | an [`McpLayer`](crate::layer::McpLayer) stands where no key layer hands it the key | every request behind it gets 503, and an error is logged once |
+//! | a list cannot be filtered: too large, encoded, of an unknown type, broken | it is replaced by an error |
 //! | the peer's address is missing | keys with network rules are refused; failures are not counted |
 //! | a layer is forgotten | handlers that ask for the [`KeyContext`](crate::KeyContext) answer with an error |
 //!

@@ -28,9 +28,10 @@ pub(super) enum Refusal {
     },
     /// So does at least one of a batch: the ids of its requests, and what is denied of each.
     DeniedBatch(Vec<(Box<str>, Box<str>, Option<Denied>)>),
-    /// The key's limits do not allow it now.
+    /// The key's limits do not allow it now: the id of the one request, or those of a batch.
     Limited {
         id: Option<Box<str>>,
+        batch: Vec<Box<str>>,
         rejection: Rejection,
     },
 }
@@ -54,20 +55,36 @@ impl McpLayer {
                     }
                 }
             }
-            Refusal::DeniedBatch(entries) => self.refuse_batch(entries, head, key),
-            Refusal::Limited { id, rejection } => match (id, style) {
-                (Some(id), DenialStyle::JsonRpc | DenialStyle::Unknown) => {
-                    let body = json_rpc_answer(&rejection, &id);
-                    by_json_rpc(body, rejection)
-                }
-                _ => self.by_http(rejection, head),
-            },
+            Refusal::DeniedBatch(entries) => self.refuse_batch(&entries, head, key),
+            Refusal::Limited {
+                id,
+                batch,
+                rejection,
+            } => {
+                let answer = |id: &str| json_rpc_answer(&rejection, id);
+                let body = match (id, &*batch, style) {
+                    (_, _, DenialStyle::Http) | (None, [], _) => {
+                        return self.by_http(rejection, head);
+                    }
+                    (Some(id), ..) => answer(&id),
+                    (None, ids, _) => {
+                        format!(
+                            "[{}]",
+                            ids.iter()
+                                .map(|id| answer(id))
+                                .collect::<Vec<_>>()
+                                .join(",")
+                        )
+                    }
+                };
+                by_json_rpc(body, rejection)
+            }
         }
     }
 
     fn refuse_batch(
         &self,
-        entries: Vec<(Box<str>, Box<str>, Option<Denied>)>,
+        entries: &[(Box<str>, Box<str>, Option<Denied>)],
         head: &Parts,
         key: KeyId,
     ) -> Response<Bytes> {

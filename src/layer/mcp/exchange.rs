@@ -12,14 +12,15 @@ use crate::context::KeyContext;
 use crate::gate::Admission;
 use crate::key::LimitStatus;
 use crate::layer::ResponseBody;
-use crate::layer::guard::{Ending, EventData, Guard, Guarded};
+use crate::layer::guard::{Ending, EventData, Guard};
 use crate::layer::respond::Charged;
 use crate::mcp::ListFilter;
 
 /// What is known of a request that was passed on.
 pub(super) struct Exchange {
     pub(super) layer: McpLayer,
-    pub(super) admission: Admission,
+    /// None once the answer is watched.
+    pub(super) admission: Option<Admission>,
     pub(super) key: KeyContext,
     pub(super) method: Method,
     pub(super) id: Option<Box<str>>,
@@ -79,10 +80,10 @@ impl Exchange {
     pub(super) fn collected<R>(
         &self,
         mut head: response::Parts,
-        body: Option<Bytes>,
+        body: Option<&Bytes>,
         filter: &ListFilter,
     ) -> Response<ResponseBody<R>> {
-        let filtered = body.as_ref().and_then(|body| filter.apply(body).ok());
+        let filtered = body.and_then(|body| filter.apply(body).ok());
         let Some(filtered) = filtered else {
             tracing::warn!("a list that cannot be read is held back");
             return unfilterable(self.id.as_deref()).map(ResponseBody::own);
@@ -106,7 +107,10 @@ impl Exchange {
 
     /// Ends a stream when the key is no longer admitted, with an answer to the request if that has
     /// an id.
-    fn watched<R>(&self, mut response: Response<ResponseBody<R>>) -> Response<ResponseBody<R>> {
+    fn watched<R>(&mut self, response: Response<ResponseBody<R>>) -> Response<ResponseBody<R>> {
+        let Some(admission) = self.admission.take() else {
+            return response;
+        };
         let ending = match &self.id {
             Some(id) => {
                 let data = EventData::JsonRpc(id.clone());
@@ -114,8 +118,7 @@ impl Exchange {
             }
             None => Ending::of(response.headers(), "error", EventData::Api),
         };
-        let guard = Guard::new(self.admission.clone(), ending);
-        response.extensions_mut().insert(Guarded);
+        let guard = Guard::new(admission, ending);
         response.map(|body| body.guarded(guard))
     }
 

@@ -65,6 +65,7 @@ struct Passing<S, B> {
     call: Call<S>,
     body: ReadBody<B>,
     id: Option<Box<str>>,
+    batch: Vec<Box<str>>,
     filter: Option<ListFilter>,
 }
 
@@ -94,6 +95,7 @@ where
             call,
             body,
             id: None,
+            batch: Vec::new(),
             filter: None,
         };
         Self {
@@ -183,7 +185,7 @@ where
                         return Poll::Pending;
                     };
                     let body = read.ok().map(|read| read.data);
-                    return Poll::Ready(Ok(exchange.collected(head, body, &filter)));
+                    return Poll::Ready(Ok(exchange.collected(head, body.as_ref(), &filter)));
                 }
             };
             state.set(next);
@@ -201,7 +203,12 @@ impl<S> Call<S> {
             Ok(read) => read,
             Err(kind) => return self.refused(Refusal::Request(Rejection::new(kind))),
         };
-        let Verdict { costs, id, filter } = match self.layer.judge(&read.data, &self.key) {
+        let Verdict {
+            costs,
+            id,
+            batch,
+            filter,
+        } = match self.layer.judge(&read.data, &self.key) {
             Ok(verdict) => verdict,
             Err(refusal) => return self.refused(refusal),
         };
@@ -209,6 +216,7 @@ impl<S> Call<S> {
             call: self,
             body: ReadBody::buffered(read.data, read.trailers),
             id,
+            batch,
             filter,
         };
         passing.charged(costs)
@@ -248,10 +256,13 @@ impl<S, B> Passing<S, B> {
             Ok(limit) => limit,
             Err(rejection) => {
                 let id = self.id.take();
+                let batch = std::mem::take(&mut self.batch);
                 return self.call.refused(match rejection.kind() {
-                    RejectionKind::RateLimited | RejectionKind::QuotaExceeded => {
-                        Refusal::Limited { id, rejection }
-                    }
+                    RejectionKind::RateLimited | RejectionKind::QuotaExceeded => Refusal::Limited {
+                        id,
+                        batch,
+                        rejection,
+                    },
                     _ => Refusal::Request(rejection),
                 });
             }
@@ -269,7 +280,7 @@ impl<S, B> Passing<S, B> {
             future: service.call(request),
             exchange: Some(Exchange {
                 layer,
-                admission,
+                admission: Some(admission),
                 key,
                 method,
                 id: self.id,

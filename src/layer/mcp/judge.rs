@@ -34,6 +34,8 @@ pub(super) struct Verdict {
     pub(super) costs: Costs,
     /// The id of the one request, as raw JSON; none for a batch or for what is no request.
     pub(super) id: Option<Box<str>>,
+    /// The ids of the requests of a batch.
+    pub(super) batch: Vec<Box<str>>,
     /// What the answer must not show.
     pub(super) filter: Option<ListFilter>,
 }
@@ -80,6 +82,7 @@ impl McpLayer {
                 return Ok(Verdict {
                     costs: self.unread(),
                     id: None,
+                    batch: Vec::new(),
                     filter: None,
                 });
             }
@@ -87,13 +90,14 @@ impl McpLayer {
         };
         self.judge_messages(&peeked, info)?;
         let messages = peeked.messages();
-        let id = match &peeked {
-            Peeked::One(message) => message.id().map(|id| id.as_json().into()),
-            Peeked::Batch(_) => None,
+        let (id, batch) = match &peeked {
+            Peeked::One(message) => (answerable_id(message), Vec::new()),
+            Peeked::Batch(messages) => (None, messages.iter().filter_map(answerable_id).collect()),
         };
         Ok(Verdict {
             costs: self.costs(messages),
             id,
+            batch,
             filter: self.filter(messages, info),
         })
     }
@@ -195,7 +199,8 @@ impl McpLayer {
 
 /// The id to answer to; none for a message that wants no answer.
 fn answerable_id(message: &Message<'_>) -> Option<Box<str>> {
-    message.id().map(|id| id.as_json().into())
+    let id = message.id().filter(|_| message.kind() == Kind::Request);
+    id.map(|id| id.as_json().into())
 }
 
 /// Whether every server takes the body for JSON in UTF-8, or refuses it: one content type, no charset

@@ -26,19 +26,29 @@ use crate::mcp::{ReadOnlyTools, Sessions, SseFilter};
 /// [`Access`](crate::key::Access). The layer reads each message before the server does.
 ///
 /// 1. **The body is judged, not the headers.** Servers run the tool that the body names, whatever
-///    `Mcp-Name` says. What two parsers could read in two ways is refused to a restricted key.
+///    `Mcp-Name` says. What two parsers could read in two ways is refused to a restricted key, and so
+///    is what is not JSON in UTF-8, gRPC included. Its `GET`, `HEAD`, `DELETE` and `OPTIONS` requests
+///    pass without a body, and without a change of protocol such as WebSocket.
 /// 2. **A denied call is an answer and no error of transport**: HTTP 200 with a JSON-RPC error that
 ///    says why. Some clients end their session at a 403. See [`DenialStyle`].
 /// 3. **Lists show what the key may use**, in JSON and in streams of events, and are marked as
 ///    private to the caller.
 /// 4. **Only calls cost**: pings, notifications and answers are free, and each call costs what
-///    [`tool_cost`](Self::tool_cost) says. What a rule refuses has spent nothing. Free messages are
-///    held to ten times the key's limits.
+///    [`tool_cost`](Self::tool_cost) says. What a rule refuses has spent nothing. What may be a message
+///    and cannot be read costs as much as the dearest tool, under the limits of all tools. All requests
+///    are held to ten times the key's limits, or to two a second if that is more.
 /// 5. **A session belongs to the key that began it.** To others it does not exist.
 /// 6. **A stream ends within a second** of its key's withdrawal or expiry on this node, with an error
 ///    that names the request.
-/// 7. Everything else passes as it comes: other methods of HTTP, gRPC, streams, bodies that are not
-///    MCP from keys without restrictions.
+/// 7. Everything else from keys without restrictions passes as it comes: other methods of HTTP, gRPC,
+///    streams, bodies that are not MCP. Their JSON is read like any other, up to
+///    [`max_body`](Self::max_body), to know what it costs.
+///
+/// What this defends against and what not is told in [`manual::threats`](crate::manual::threats#what-tool-rules-give);
+/// [`manual::mcp`](crate::manual::mcp) has a recipe.
+///
+/// The layer works inside [`with_mcp`](super::ApiKeyLayer::with_mcp) only. Anywhere else it refuses
+/// every request, with 503, and logs an error once.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -32,7 +32,8 @@ use crate::signing::{ReplayGuard, SigningMode};
 ///    [`Signed`](crate::signing::Signed) is in its extensions.
 /// 4. The presented key goes no further than to this layer, whatever it decides.
 /// 5. A signature is over the bytes that reach this layer: put decompression inside it.
-/// 6. The key layer has charged the key's limits by the time a signature is refused.
+/// 6. The key layer has charged the key's limits by the time a signature is refused. With an
+///    [`McpLayer`](super::McpLayer) inside they are charged behind it.
 ///
 /// A signed body must come to its end before the service is called, so a gRPC call that streams its
 /// requests cannot be signed.
