@@ -117,6 +117,22 @@
 //! | patience with a guard | 2 s, then 503 | longer than that a client would rather retry | not adjustable |
 //! | [`MemoryReplayGuard`](crate::signing::MemoryReplayGuard) | room for 200,000 signatures, 100,000 of one key; beyond that 503 | 322 signed requests a second without end, 161 of one key; 25 to 55 MiB when full. A signature that is forgotten early can be used twice | [`with_capacity`](crate::signing::MemoryReplayGuard::with_capacity) |
 //!
+//! # Rules for tools
+//!
+//! Of an [`McpLayer`](crate::layer::McpLayer).
+//!
+//! | what | default | why | change it |
+//! |---|---|---|---|
+//! | [`denial_style`](crate::layer::McpLayer::denial_style) | HTTP 200 with a JSON-RPC error | some clients end their session at a 403 or 429 | to `Http` where something in front counts statuses, to `Unknown` where names of tools matter |
+//! | [`read_only_tools`](crate::layer::McpLayer::read_only_tools) | none | what is not declared harmless may write | to what the server declares |
+//! | [`max_body`](crate::layer::McpLayer::max_body) | 4 MiB | what rmcp takes | to what the server takes |
+//! | [`body_deadline`](crate::layer::McpLayer::body_deadline) | 30 s | it is held in memory meanwhile | down, where clients are near |
+//! | [`max_list`](crate::layer::McpLayer::max_list) | 4 MiB | a list is held in memory until it is filtered | to what the server lists |
+//! | [`tool_cost`](crate::layer::McpLayer::tool_cost) | 1 for each request, 0 for pings, notifications and answers | | to what a tool costs you |
+//! | the ceiling for all messages | ten times each limit, at least 120 a minute | free messages cost work too, and no client needs more | not adjustable |
+//! | [`session_secret`](crate::layer::McpLayer::session_secret) | random in each process | nothing to keep secret | where processes share sessions |
+//! | how often the key of an open stream is looked at | every 0.5 s | a stream ends within a second | not adjustable |
+//!
 //! # SQLite
 //!
 //! | what | default | reason |

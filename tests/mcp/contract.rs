@@ -175,6 +175,56 @@ async fn without_a_key_layer_in_the_right_place_nothing_passes() {
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
+#[tokio::test]
+async fn a_handler_knows_the_rules_of_its_caller() {
+    let keys = light(MemoryStore::new()).build().await.unwrap();
+    let key = issue(&keys, NewKey::named("a").server("notes").mcp(notes())).await;
+    let inner = service_fn(|request: Request<ReadBody<Parts>>| {
+        let key = request.extensions().get::<mcp_api_keys::KeyContext>();
+        let text = serde_json::to_string(key.unwrap()).unwrap();
+        std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(
+            text,
+        ))))
+    });
+    let service = keys.layer().server("notes").with_mcp(layer()).layer(inner);
+    let answer = service
+        .oneshot(message(&key, call("read_note").to_string()))
+        .await;
+    let body = answer.unwrap().into_body().collect().await.unwrap();
+    let seen: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap();
+    assert_eq!(seen["mcp"], serde_json::to_value(notes()).unwrap());
+}
+
+#[tokio::test]
+async fn a_list_of_rules_has_a_bound() {
+    let keys = light(MemoryStore::new()).build().await.unwrap();
+    for (patterns, fits) in [(200, true), (201, false)] {
+        let lists: [fn(_, _) -> _; 3] = [
+            mcp_api_keys::key::McpRules::deny_tool,
+            mcp_api_keys::key::McpRules::allow_prompt,
+            mcp_api_keys::key::McpRules::allow_resource,
+        ];
+        for add in lists {
+            let names = (0..patterns).map(|number| format!("n{number}").parse().unwrap());
+            let rules = names.fold(notes(), add);
+            // What was there already counts.
+            let fits = fits && rules.resources().allow().len() <= 200;
+            let issued = keys
+                .manager()
+                .issue(NewKey::named("a").mcp(rules.clone()))
+                .await;
+            assert_eq!(issued.is_ok(), fits);
+            let plain = keys.manager().issue(NewKey::named("b")).await.unwrap();
+            let update = mcp_api_keys::KeyUpdate::new().mcp(rules);
+            let updated = keys.manager().update(plain.info().id, update).await;
+            assert_eq!(updated.is_ok(), fits);
+            if let Err(error) = updated {
+                assert_eq!(error.field(), Some("mcp"), "{error}");
+            }
+        }
+    }
+}
+
 /// Counts how many of it there are.
 struct Alive(Arc<AtomicUsize>);
 
