@@ -27,7 +27,6 @@ pub(crate) const SESSION: &str = "session-of-the-server";
 /// One request that reached the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
-    pub(crate) method: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
@@ -62,7 +61,6 @@ impl Notes {
                 let body = String::from_utf8_lossy(&body).into_owned();
                 let message: Value = serde_json::from_str(&body).unwrap_or_default();
                 list.lock().unwrap().push(Reached {
-                    method: head.method.to_string(),
                     headers: head.headers,
                     body,
                 });
