@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test: the crate's own, then the real client SDKs against the quickstart example and
 # through the gateway, a signing client of Python's standard library, and the official conformance
-# suite through the layer and without it.
+# suite without the layer, through it, and through the gateway.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -70,6 +70,7 @@ check 'real clients' --example quickstart tests/clients/run.sh
 check 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
 check 'signing client' --example signed_client tests/clients/signing.sh
 check 'conformance suite' --example conformance-server tests/conformance/run.sh
+check 'conformance suite through the gateway' --bin mcp-keys tests/conformance/gateway.sh
 
 echo '=== summary'
 echo "cargo test: $rust"
