@@ -96,7 +96,7 @@ fn answer(path: &str, message: &Value) -> Response<Body> {
     };
     let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string();
     if path.ends_with("/events") {
-        return events(format!(": hello\r\n\r\ndata: {answer}\r\n\r\n"));
+        return events(&format!(": hello\r\n\r\ndata: {answer}\r\n\r\n"));
     }
     let mut response = Response::builder().header("content-type", "application/json");
     if session {
@@ -106,7 +106,7 @@ fn answer(path: &str, message: &Value) -> Response<Body> {
 }
 
 /// A stream of events that comes in small pieces, with a pause after each.
-fn events(text: String) -> Response<Body> {
+fn events(text: &str) -> Response<Body> {
     let pieces: Vec<Bytes> = text
         .as_bytes()
         .chunks(7)
