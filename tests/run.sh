@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test: the crate's own, then the real client SDKs against the quickstart example, against
 # a server with keys for different tools and through the gateway, a signing client of Python's
-# standard library, and the official conformance suite through the layers and without them.
+# standard library, and the official conformance suite without the layers, through them, and through
+# the gateway.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -71,6 +72,7 @@ check 'real clients with different tools' --example mcp_tools tests/clients/tool
 check 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
 check 'signing client' --example signed_client tests/clients/signing.sh
 check 'conformance suite' --example conformance-server tests/conformance/run.sh
+check 'conformance suite through the gateway' --bin mcp-keys tests/conformance/gateway.sh
 
 echo '=== summary'
 echo "cargo test: $rust"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the real client SDKs against the gateway in front of a server on the official Python SDK.
+# Runs the real client SDKs against the gateway in front of a server on the official Python SDK, and
+# tries to get around the rules of a key there.
 #
 # Usage: tests/clients/gateway.sh BINARY
 #
@@ -13,12 +14,29 @@ source "$(dirname "${BASH_SOURCE[0]}")/sdks.sh"
 [[ -x $1 && ! -d $1 ]] || die "no program at $1; build it with: cargo build --bin mcp-keys --features full"
 binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 
+# create_key OPTION…: prints a key for the server notes. In clear it is the one word of the answer
+# that looks like one.
+create_key() {
+    "$binary" --store "$store" create --name clients --server notes --scope '*' "$@" </dev/null |
+        grep -oE 'mcp_sk_[0-9A-Za-z]{38}' | head -n 1 ||
+        die "$binary did not create a key"
+}
+
+# bypass VERSION KEY: tries to get around the rules of the key in front of that SDK.
+bypass() {
+    local runs=$work/runs-$1
+    start "counting-$1" "$cache/python-$1/bin/python" -I "$here/python/bypass_server.py" "$runs"
+    start "gateway-$1" "$binary" --store "$store" serve --listen 127.0.0.1:0 \
+        --route "notes=$url" --read-only-tool read_note
+    url=$url/notes/mcp key=$2
+    run_client "Ways around the rules, to the Python SDK $1" \
+        "$cache/python-$1/bin/python" -I "$here/python/bypass.py" "$runs" "$free"
+}
+
 prepare
 store=sqlite://$work/keys.db
-# The key in clear is the one word of the answer that looks like one.
-key=$("$binary" --store "$store" create --name clients --server notes --scope '*' </dev/null |
-    grep -oE 'mcp_sk_[0-9A-Za-z]{38}' | head -n 1) ||
-    die "$binary did not create a key"
+free=$(create_key)
+key=$free
 
 start upstream "$cache/python-2.3/bin/python" -I "$here/python/server.py"
 upstream=$url
@@ -30,4 +48,8 @@ run_clients
 note 'gateway and server'
 check_output gateway
 check_output upstream
+
+reader=$(create_key --read-only)
+bypass 1.30 "$reader"
+bypass 2.3 "$reader"
 report gateway

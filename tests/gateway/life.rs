@@ -86,6 +86,25 @@ async fn told_to_end_it_takes_nobody_new_and_lets_streams_finish() {
 }
 
 #[tokio::test]
+async fn told_to_end_it_writes_down_what_was_used_last() {
+    let upstream = mirror().await;
+    let mut gateway = Gateway::before(&upstream).await;
+    let manager = gateway.keys.manager();
+    let issued = manager.issue(NewKey::named("used").all_servers()).await;
+    let issued = issued.unwrap();
+    let key = [("x-api-key", issued.key().expose_secret())];
+    let begun = Instant::now();
+    let answer = Client::http1().get(&gateway.url("/mcp"), &key).await;
+    assert_eq!(answer.status, 200);
+    gateway.terminate().await;
+    assert!(gateway.ended().await.success());
+    // Otherwise it is written down every five seconds.
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    let info = gateway.keys.manager().get(issued.info().id).await;
+    assert!(info.unwrap().last_used_at.is_some());
+}
+
+#[tokio::test]
 async fn told_twice_it_ends_at_once() {
     let (mut gateway, _feed, _body) = streaming().await;
     let address = gateway.url.strip_prefix("http://").unwrap().to_owned();

@@ -27,7 +27,6 @@ pub(crate) const SESSION: &str = "session-of-the-server";
 /// One request that reached the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Reached {
-    pub(crate) method: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
@@ -62,7 +61,6 @@ impl Notes {
                 let body = String::from_utf8_lossy(&body).into_owned();
                 let message: Value = serde_json::from_str(&body).unwrap_or_default();
                 list.lock().unwrap().push(Reached {
-                    method: head.method.to_string(),
                     headers: head.headers,
                     body,
                 });
@@ -98,7 +96,7 @@ fn answer(path: &str, message: &Value) -> Response<Body> {
     };
     let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string();
     if path.ends_with("/events") {
-        return events(format!(": hello\r\n\r\ndata: {answer}\r\n\r\n"));
+        return events(&format!(": hello\r\n\r\ndata: {answer}\r\n\r\n"));
     }
     let mut response = Response::builder().header("content-type", "application/json");
     if session {
@@ -108,7 +106,7 @@ fn answer(path: &str, message: &Value) -> Response<Body> {
 }
 
 /// A stream of events that comes in small pieces, with a pause after each.
-fn events(text: String) -> Response<Body> {
+fn events(text: &str) -> Response<Body> {
     let pieces: Vec<Bytes> = text
         .as_bytes()
         .chunks(7)

@@ -110,7 +110,7 @@ async fn the_stream_of_a_withdrawn_key_ends() {
         };
         assert_eq!(data["error"]["code"], code, "{last}");
     }
-    println!("the stream of a key withdrawn by another process ended within {slowest:?}");
+    eprintln!("the stream of a key withdrawn by another process ended within {slowest:?}");
     // A second for the change to be found, and one for the stream to be ended.
     assert!(slowest < Duration::from_millis(2_500), "{slowest:?}");
 }
@@ -127,7 +127,7 @@ async fn the_stream_of_a_key_ends_within_a_second_of_its_expiry() {
     let last = ended(&mut body).await;
     assert!(begun.elapsed() > life, "not before");
     let late = issued.elapsed().saturating_sub(life);
-    println!("the stream of an expired key ended after {late:?}");
+    eprintln!("the stream of an expired key ended after {late:?}");
     assert!(late < Duration::from_secs(1), "{late:?}");
     assert!(last.contains("expired_api_key"), "{last}");
 }
