@@ -2,11 +2,13 @@
 
 #![cfg(all(feature = "sqlite", feature = "testing"))]
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "tests panic"
+    reason = "tests panic, measure and tell what they measured"
 )]
 
 mod agreement;

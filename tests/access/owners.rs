@@ -1,6 +1,8 @@
 //! O2, O9: a key never reaches further than its owner, from the next request on.
 
 use mcp_api_keys::RejectionKind;
+use std::time::Duration;
+
 use mcp_api_keys::key::{Access, KeyInfo, Owner, ScopeSet, Servers};
 use mcp_api_keys::store::MemoryStore;
 use mcp_api_keys::testing::{Call, Fault};
@@ -313,7 +315,7 @@ async fn another_node_sees_a_change_of_an_owner_in_time() {
             until(&gate, &key, Err(RejectionKind::OwnerBarred)).await
         }));
     }
-    let mut longest = SECOND * 0;
+    let mut longest = Duration::ZERO;
     for wait in waits {
         longest = longest.max(wait.await.unwrap());
     }

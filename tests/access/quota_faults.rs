@@ -128,23 +128,24 @@ async fn a_deleted_key_gives_nothing_back_to_its_successor() {
 /// `flush` returns when everything is written down, also what another round had begun with.
 #[tokio::test(start_paused = true)]
 async fn a_flush_beside_another_waits_for_it() {
-    let (keys, faults, _) = faulty().await;
-    let gate = any_server(&keys);
-    let (key, id) = issue(&keys, NewKey::named("k").quota(Quota::per_day(1_000))).await;
-    assert_eq!(admitted(&gate, &key, 5).await, 5);
-    for (call, delay) in [(Call::NoteUses, 300), (Call::GiveBack, 900)] {
-        faults.nth_call_of(call, 1, Fault::Delay(Duration::from_millis(delay)));
+    for slow in [Call::NoteUses, Call::GiveBack] {
+        let (keys, faults, _) = faulty().await;
+        let gate = any_server(&keys);
+        let new = NewKey::named("k").quota(Quota::per_day(1_000));
+        let (key, id) = issue(&keys, new).await;
+        assert_eq!(admitted(&gate, &key, 5).await, 5);
+        faults.nth_call_of(slow, 1, Fault::Delay(Duration::from_millis(300)));
+        let first = tokio::spawn({
+            let keys = keys.clone();
+            async move { keys.flush().await }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        keys.flush().await.unwrap();
+        assert_eq!(keys.manager().quotas(id).await.unwrap()[0].used, 5);
+        let info = keys.manager().get(id).await.unwrap();
+        assert!(info.last_used_at.is_some(), "{slow:?}");
+        first.await.unwrap().unwrap();
     }
-    let first = tokio::spawn({
-        let keys = keys.clone();
-        async move { keys.flush().await }
-    });
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    keys.flush().await.unwrap();
-    assert_eq!(keys.manager().quotas(id).await.unwrap()[0].used, 5);
-    let info = keys.manager().get(id).await.unwrap();
-    assert!(info.last_used_at.is_some());
-    first.await.unwrap().unwrap();
 }
 
 /// One that is given up in the middle has forgotten nobody.
