@@ -44,7 +44,7 @@ impl Node {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             row: Mutex::new(1),
-            registry: Registry::new(1),
+            registry: Registry::new(1, 4),
         })
     }
 

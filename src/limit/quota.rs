@@ -265,6 +265,10 @@ impl QuotaSet {
             if !in_use {
                 units = units.saturating_add(std::mem::take(&mut held.left));
             }
+            if units > 0 {
+                // What goes back can be had again.
+                held.empty_until = 0;
+            }
             if let Some(began) = held.began().filter(|_| units > 0) {
                 going.push((held.account(key, began), units));
             }

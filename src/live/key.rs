@@ -269,3 +269,78 @@ impl KeyState {
             .any(|known| known.which == secret && known.ends_at.is_none_or(|end| now < end))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::records::record;
+
+    fn rights(record: &KeyRecord, good_for: Option<std::time::Duration>) -> Rights {
+        Rights {
+            info: Arc::new(KeyInfo::of(record).unwrap()),
+            owner_permits: true,
+            good_for,
+        }
+    }
+
+    fn of_revision(number: u64) -> KeyRecord {
+        let mut record = record(1);
+        record.revision = Revision::new(number);
+        record
+    }
+
+    const READ: Reading = Reading {
+        epoch: 1,
+        ticks: 100,
+    };
+
+    /// This node wrote revision 2, somebody else revision 3, and the log was quicker than the
+    /// announcement of the former.
+    #[test]
+    fn a_late_announcement_does_not_hide_a_later_write() {
+        let first = of_revision(1);
+        let live = LiveKey::new(KeyState::new(&first, &rights(&first, None), READ));
+        let reliable = || live.state().is_reliable(1, 100, None);
+        assert!(reliable());
+        live.distrust_before(Revision::new(3));
+        let second = of_revision(2);
+        live.announce(&second, &rights(&second, None), READ);
+        assert!(!reliable(), "revision 3 has not been read");
+        let third = of_revision(3);
+        live.offer(&third, &rights(&third, None), READ);
+        assert!(reliable());
+        live.distrust_before(Revision::new(3));
+        assert!(reliable(), "that is the one which is known");
+        // Nor is a state of before changes may have been missed made one of after.
+        let later = Reading { epoch: 2, ..READ };
+        live.announce(&of_revision(4), &rights(&third, None), later);
+        assert!(!live.state().is_reliable(2, 100, None));
+    }
+
+    #[test]
+    fn what_is_good_for_no_time_serves_whoever_waited_for_it() {
+        let first = of_revision(1);
+        let rights = rights(&first, Some(std::time::Duration::ZERO));
+        let live = LiveKey::new(KeyState::new(&first, &rights, READ));
+        let state = live.state();
+        assert!(!state.is_reliable(1, 100, None));
+        assert!(state.is_reliable(1, 150, Some(100)));
+        assert!(!state.is_reliable(1, 150, Some(101)));
+        live.distrust();
+        assert!(!live.state().is_reliable(1, 150, Some(100)));
+    }
+
+    #[test]
+    fn a_key_that_is_no_more_is_so_for_good() {
+        let first = of_revision(1);
+        let some = rights(&first, Some(std::time::Duration::ZERO));
+        let live = LiveKey::new(KeyState::new(&first, &some, READ));
+        live.end();
+        live.distrust_before(Revision::new(7));
+        live.announce(&of_revision(8), &some, READ);
+        live.offer(&of_revision(8), &some, READ);
+        let state = live.state();
+        assert_eq!(state.standing, Standing::Revoked);
+        assert!(state.is_reliable(5, u64::MAX - 1, None));
+    }
+}

@@ -34,6 +34,9 @@ use crate::store::{KeyStore, QuotaLedger};
 
 const SHARDS: usize = 64;
 
+/// Thousands of owners may change in a short time; keys of others should hardly ever notice.
+const DEFINITIONS: usize = 4_096;
+
 /// How long to wait for a store at the start; it may have to wake up first.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -83,7 +86,7 @@ impl Live {
             .await
             .map_err(|_| timed_out())??;
         let live = Arc::new(Self {
-            registry: Registry::new(SHARDS),
+            registry: Registry::new(SHARDS, DEFINITIONS),
             resolver,
             ledger: Arc::clone(&store) as Arc<dyn QuotaLedger>,
             store,

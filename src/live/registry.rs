@@ -52,15 +52,15 @@ pub(crate) struct Generation(u64);
 pub(crate) struct Stale;
 
 impl<T> Registry<T> {
-    /// An empty registry of at least one shard.
-    pub(crate) fn new(shards: usize) -> Self {
+    /// An empty registry of at least one shard, which notes changes of definitions in so many slots.
+    pub(crate) fn new(shards: usize, definitions: usize) -> Self {
         let shard = || Shard {
             keys: HashMap::new(),
             changed: [0; SLOTS],
         };
         Self {
             changes: AtomicU64::new(0),
-            definitions: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            definitions: (0..definitions.max(1)).map(|_| AtomicU64::new(0)).collect(),
             shards: (0..shards.max(1)).map(|_| Mutex::new(shard())).collect(),
         }
     }
@@ -155,7 +155,7 @@ impl<T> Registry<T> {
     }
 
     fn definition(&self, hash: u64) -> Option<&AtomicU64> {
-        self.definitions.get(hash as usize % SLOTS)
+        self.definitions.get(hash as usize % self.definitions.len())
     }
 
     #[expect(
