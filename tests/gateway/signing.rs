@@ -152,16 +152,46 @@ async fn a_signed_body_may_have_a_mebibyte_and_an_unsigned_one_four() {
         let call = call("shell").to_string();
         format!("{call}{}", " ".repeat(size - call.len()))
     };
-    for (size, signed, status) in [
-        (MIB, Signed::Well, 200),
-        (MIB + 1, Signed::Well, 413),
-        (4 * MIB, Signed::Not, 200),
-        (4 * MIB + 1, Signed::Not, 413),
-    ] {
+    for (size, signed) in [(MIB, Signed::Well), (4 * MIB, Signed::Not)] {
         let answer = ask(&gateway, "/mcp", &key, &padded(size), signed).await;
-        assert_eq!(outcome(&answer).0, status, "{size} {signed:?}");
+        assert_eq!(outcome(&answer).0, 200, "{size} {signed:?}");
         let reached: Vec<_> = notes.reached().iter().map(|one| one.body.len()).collect();
-        let expected = if status == 200 { vec![size] } else { vec![] };
-        assert_eq!(reached, expected);
+        assert_eq!(reached, [size]);
+        // One byte more is refused as it is announced. None of it is sent: the connection is closed
+        // behind the answer, which a client that is still writing may not get to read.
+        let head = announced(&gateway, &key, &padded(size + 1), signed).await;
+        assert!(
+            head.starts_with("HTTP/1.1 413 "),
+            "{size} {signed:?}: {head}"
+        );
+        assert!(notes.reached().is_empty());
     }
+}
+
+/// The head of the answer to a request whose body is announced and never sent.
+async fn announced(gateway: &Gateway, key: &str, body: &str, signed: Signed) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let address = gateway.url.trim_start_matches("http://");
+    let mut head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    if signed == Signed::Well {
+        let signature = Signer::new(key).sign(SystemClock::new().now().wall, body.as_bytes());
+        head.push_str(&format!(
+            "x-mcp-timestamp: {}\r\nx-mcp-signature: {}\r\n",
+            signature.timestamp(),
+            signature.signature()
+        ));
+    }
+    head.push_str("\r\n");
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 1_024];
+    let read = connection.read(&mut answer);
+    let read = tokio::time::timeout(std::time::Duration::from_secs(10), read);
+    let length = read.await.unwrap().unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
 }
