@@ -27,3 +27,4 @@ mod plans;
 mod processes;
 mod secrets;
 mod standing;
+mod tools;
