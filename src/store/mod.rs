@@ -41,15 +41,15 @@ use crate::key::{CredentialId, Handle, KeyId, KeyRecord, Revision, Subject, Subj
 /// 2. When a call has returned, every later read through the same store sees its effect, and a
 ///    crash does not undo it.
 /// 3. A handle belongs to at most one key. `insert` and `replace` fail with
-///    [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) rather than take another key's handle.
+///    [`ErrorKind::Conflict`] rather than take another key's handle.
 /// 4. `replace` succeeds only if the stored revision is `expected`; otherwise it fails with
 ///    `Conflict`, or `NotFound` if the key is gone.
 /// 5. Records come back as they were written, with [`KeyRecord::revision`] set to the revision of
 ///    the write. A record that cannot be read back is
-///    [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt), never a half-filled one.
+///    [`ErrorKind::Corrupt`], never a half-filled one.
 /// 6. A document that a key names, as its owner or its plan, is not removed: `remove_document`
 ///    fails with `Conflict` while there is such a key that is not revoked.
-/// 7. A store that cannot answer says [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable):
+/// 7. A store that cannot answer says [`ErrorKind::Unavailable`]:
 ///    never "not found", never an empty list.
 ///
 /// The suite in `testing::store` (feature `testing`) checks all of it.
