@@ -54,6 +54,15 @@
 //! | [`max_stale`](crate::ApiKeysBuilder::max_stale) | 60 s | a restart of the database should not be an outage of everything behind keys | to zero, if a withdrawn key must not be honoured that long while the store is away: then it is two intervals and their time-outs, 6 s. Up, if staying open matters more |
 //! | [`clock`](crate::ApiKeysBuilder::clock) | the system's | | in tests: `testing::ManualClock` |
 //!
+//! # Owners
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`owner_directory`](crate::ApiKeysBuilder::owner_directory) | the store of the keys | works without another system | where users are known elsewhere |
+//! | [`known_owners_only`](crate::ApiKeysBuilder::known_owners_only) | off: the name of an unknown owner is a label | keys are of use before anybody has listed people | on, where every key is somebody's. With a directory it is always so |
+//! | [`only_admins_change_keys`](crate::ApiKeysBuilder::only_admins_change_keys) | off: members make, change and withdraw their own keys | what people can do themselves nobody has to do for them | on, where keys are handed out |
+//! | [`members_plan`](crate::ApiKeysBuilder::members_plan) | none: members choose limits, as admins do | plans are your words | set one, where a limit is a matter of price |
+//!
 //! # The layer, and the caller's address
 //!
 //! | setting | default | reason | change it |
