@@ -206,6 +206,10 @@ impl QuotaSet {
             let Some((account, left)) = self.shortage(rule, key, cost, now) else {
                 continue;
             };
+            if let Some(units) = self.owed(rule) {
+                // Of an amount that got smaller these may be the last.
+                ledger.give_back(&account, units).await?;
+            }
             let missing = u64::from(cost).saturating_sub(left);
             let awaited = self.purse.awaited.load(Ordering::Relaxed);
             let at_once = (rule.amount() / 100).clamp(1, MOST_AT_ONCE);
@@ -236,6 +240,13 @@ impl QuotaSet {
         let (held, (began, _)) = held.enter(rule, now.wall)?;
         let short = held.left < u64::from(cost) && now.ticks >= held.empty_until;
         short.then(|| (held.account(key, began), held.left))
+    }
+
+    /// What is to be given back of a quota, from now on by the caller.
+    fn owed(&self, rule: &Quota) -> Option<u64> {
+        let mut held = self.held();
+        let held = held.of.iter_mut().find(|held| held.is_of(rule))?;
+        Some(std::mem::take(&mut held.returning)).filter(|units| *units > 0)
     }
 
     fn is_short(&self, cost: u32, now: Moment) -> bool {

@@ -59,6 +59,15 @@
 //! | [`max_stale`](crate::ApiKeysBuilder::max_stale) | 60 s | a restart of the database should not be an outage of everything behind keys | to zero, if a withdrawn key must not be honoured that long while the store is away: then it is two intervals and their time-outs, 6 s. Up, if staying open matters more |
 //! | [`clock`](crate::ApiKeysBuilder::clock) | the system's | | in tests: `testing::ManualClock` |
 //!
+//! # Owners
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`owner_directory`](crate::ApiKeysBuilder::owner_directory) | the store of the keys | works without another system | where users are known elsewhere |
+//! | [`known_owners_only`](crate::ApiKeysBuilder::known_owners_only) | off: the name of an unknown owner is a label | keys are of use before anybody has listed people | on, where every key is somebody's. With a directory it is always so |
+//! | [`only_admins_change_keys`](crate::ApiKeysBuilder::only_admins_change_keys) | off: members make, change and withdraw their own keys | what people can do themselves nobody has to do for them | on, where keys are handed out |
+//! | [`members_plan`](crate::ApiKeysBuilder::members_plan) | none: members choose limits, as admins do | plans are your words | set one, where a limit is a matter of price |
+//!
 //! # Quotas and uses
 //!
 //! | what | default | reason |
@@ -68,22 +77,6 @@
 //! | an empty quota is asked about again | after 1 s | others may have given back, and the quota may have been raised |
 //! | periods | days and months of UTC | one calendar for all processes |
 //! | uses are written down | every 5 s, and by [`flush`](crate::ApiKeys::flush) | never a write for a request. A crash loses 5 s of them |
-//!
-//! # MCP messages
-//!
-//! Set on the [`McpLayer`](crate::layer::McpLayer); without one, messages are not looked at.
-//!
-//! | setting | default | reason | change it |
-//! |---|---|---|---|
-//! | [`denial_style`](crate::layer::McpLayer::denial_style) | HTTP 200 with a JSON-RPC error | several clients end their session at a 403 or 429 | [`Http`](crate::layer::DenialStyle::Http), where what is in front counts statuses; [`Unknown`](crate::layer::DenialStyle::Unknown), to hide what there is |
-//! | [`read_only_tools`](crate::layer::McpLayer::read_only_tools) | none | a tool that declares nothing may write | name them, or read-only keys call nothing |
-//! | [`max_body`](crate::layer::McpLayer::max_body) | 4 MiB | what servers take | to what your server takes |
-//! | [`body_deadline`](crate::layer::McpLayer::body_deadline) | 30 s | a body that drips holds memory | |
-//! | [`max_list`](crate::layer::McpLayer::max_list) | 4 MiB | a list is held in memory to be filtered | for servers with very many tools |
-//! | [`tool_cost`](crate::layer::McpLayer::tool_cost) | 1 for a request; nothing for pings, notifications and answers | | for calls that cost you more |
-//! | free messages | ten times the key's rate limits | what costs nothing must not be endless | not adjustable |
-//! | sessions | bound to the key that began them, by a secret of this process | an id is easily learned | [`session_secret`](crate::layer::McpLayer::session_secret), for several processes; [`unbound_sessions`](crate::layer::McpLayer::unbound_sessions) |
-//! | a stream's key is looked at | every 500 ms | the promise is a second | not adjustable |
 //!
 //! # The layer, and the caller's address
 //!

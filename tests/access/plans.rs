@@ -124,6 +124,14 @@ async fn a_stored_plan_takes_the_place_of_a_built_in_one() {
     assert_eq!(in_use.kind(), ErrorKind::Conflict);
     manager.revoke(id, None).await.unwrap();
     manager.remove_plan(&plan("free")).await.unwrap();
+    // The revoked key is refused as what it is.
+    let own = Plan::new(plan("own"));
+    manager.put_plan(own).await.unwrap();
+    let (key, id) = issue(&keys, on("own")).await;
+    manager.revoke(id, None).await.unwrap();
+    manager.remove_plan(&plan("own")).await.unwrap();
+    let revoked = outcome(&any_server(&keys), &key).await;
+    assert_eq!(revoked, Err(RejectionKind::Revoked));
     let built_in = manager.plan(&plan("free")).await.unwrap().unwrap();
     assert_eq!(built_in.limits, [RateLimit::per_minute(10)]);
     let (key, _) = issue(&keys, on("free")).await;

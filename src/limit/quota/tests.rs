@@ -167,19 +167,22 @@ async fn a_change_of_the_rules_spends_nothing_twice_and_gives_back_what_it_must(
     assert!(matches!(set.take(6, now), Withdrawal::Made(_)));
     assert_eq!(more.take(1, now), Withdrawal::NotHeld);
 
-    // Of a smaller amount, nothing that is held is used without asking.
+    // Of a smaller amount, nothing that is held is used without asking; and when it is asked, what
+    // is held is there to be had.
     assert!(spend(&more, &store, key, 1, now).await);
-    let less = more.succeeding(&[Quota::per_day(10)]);
+    let less = more.succeeding(&[Quota::per_day(13)]);
+    assert!(spend(&less, &store, key, 1, now).await);
+    assert!(spend(&less, &store, key, 1, now).await);
     assert!(!spend(&less, &store, key, 1, now).await);
-    assert!(!less.is_empty());
-    assert!(
-        less.release(key, &store, SECOND, true).await.unwrap(),
-        "at once"
-    );
+    // What was of the other quota goes back with the next round.
+    let one_more = less.succeeding(&[Quota::per_day(20)]);
+    assert!(spend(&one_more, &store, key, 1, now).await);
+    one_more.release(key, &store, SECOND, false).await.unwrap();
+    assert!(one_more.is_empty());
     let name = Quota::DEFAULT_NAME.to_owned();
     assert_eq!(
         taken(&store, key).await,
-        [("other".to_owned(), 1), (name, 11)]
+        [("other".to_owned(), 1), (name, 14)]
     );
 }
 
