@@ -59,7 +59,7 @@ check() {
 start_private_services
 
 echo '=== cargo test'
-if cargo test --features full | tee "$work/rust"; then
+if cargo test --features full --no-fail-fast | tee "$work/rust"; then
     rust=passed
 else
     status=1

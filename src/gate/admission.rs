@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
-use super::judge::Refused;
+use super::refused::Refused;
 use super::{Gate, PATIENCE, unavailable};
 use crate::error::Error;
 use crate::key::{LimitStatus, RateLimit, ServerName};

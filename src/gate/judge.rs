@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 
 use super::admission::Costs;
+use super::refused::Refused;
 use super::{Admission, Gate, Permit, unavailable};
 use crate::clock::Moment;
 use crate::context::KeyContext;
@@ -15,21 +16,6 @@ use crate::policy::{Facts, check_full_access, check_lifetime, check_network, che
 use crate::rejection::{Rejection, RejectionKind};
 use crate::signing::PresentedSecret;
 use crate::verify::Proof;
-
-/// Why a proven key could not be judged at once.
-pub(super) enum Refused {
-    By(Rejection),
-    /// What is known of it has grown old.
-    Aged,
-    /// More of a quota has to be asked for.
-    NotHeld,
-}
-
-impl From<Rejection> for Refused {
-    fn from(rejection: Rejection) -> Self {
-        Self::By(rejection)
-    }
-}
 
 impl Gate {
     /// Steps 4 and on, for a proven key. A request that waits for something tells since when (in

@@ -15,6 +15,7 @@
 
 mod admission;
 mod judge;
+mod refused;
 mod rules;
 
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +27,7 @@ use http::request::Parts;
 use http::{Extensions, Uri};
 
 pub(crate) use self::admission::{Admission, Costs, Watch};
-use self::judge::Refused;
+use self::refused::Refused;
 pub(crate) use self::rules::Rules;
 use crate::client_ip::{AddressBucket, ClientIp};
 use crate::clock::Clock;

@@ -6,7 +6,7 @@ use mcp_api_keys::{Error, ErrorKind, KeyManager};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::output::Shown;
+use super::output::shown::Shown;
 
 /// How a key stands.
 #[derive(Debug)]

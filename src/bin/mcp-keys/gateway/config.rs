@@ -14,11 +14,12 @@ use mcp_api_keys::client_ip::{ClientIp, ClientIpSource};
 use mcp_api_keys::key::{Network, Scope};
 use serde::Deserialize;
 
-use super::formats::{self, Accepted};
+use super::formats::Accepted;
 use super::headers::Trust;
 use super::hosts::Hosts;
-use super::places::{FilePlaces, Places, Route, Table};
+use super::places::{self, FilePlaces, Places, Route, Table};
 use super::rules::{Amount, RuleFields, Rules};
+use super::setting::{Merge, Setting, missing};
 use super::tls::TlsFiles;
 use super::{Error, ServeArgs};
 
@@ -38,13 +39,6 @@ pub(super) struct Config {
     pub(super) tls: Option<TlsFiles>,
     /// Authorities that servers' certificates may come from.
     pub(super) upstream_ca: Vec<Setting<PathBuf>>,
-}
-
-/// A value, and what to call it when it turns out to be wrong.
-#[derive(Clone, Debug)]
-pub(super) struct Setting<T> {
-    pub(super) value: T,
-    pub(super) name: String,
 }
 
 /// The file of `--config`.
@@ -95,41 +89,6 @@ impl File {
     }
 }
 
-impl<T> Setting<T> {
-    /// What to say of a value that cannot be.
-    pub(super) fn wrong(&self, reason: impl std::fmt::Display) -> Error {
-        Error::Usage(format!("{}: {reason}", self.name))
-    }
-
-    fn parse<U, E: std::fmt::Display>(
-        self,
-        parse: impl FnOnce(&T) -> Result<U, E>,
-    ) -> Result<Setting<U>, Error> {
-        match parse(&self.value) {
-            Ok(value) => Ok(Setting {
-                value,
-                name: self.name,
-            }),
-            Err(reason) => Err(self.wrong(reason)),
-        }
-    }
-}
-
-impl Setting<String> {
-    /// Like [`parse`](Self::parse), for a reason that reads on from the value.
-    pub(super) fn read<U, E: std::fmt::Display>(
-        self,
-        read: impl FnOnce(&str) -> Result<U, E>,
-    ) -> Result<Setting<U>, Error> {
-        self.parse(|text| read(text).map_err(|reason| format!("{text:?} {reason}")))
-    }
-}
-
-/// Where settings come from, for their names.
-pub(super) struct Merge {
-    path: Option<PathBuf>,
-}
-
 impl Merge {
     fn config(&self, args: ServeArgs, file: File) -> Result<Config, Error> {
         let listen = self
@@ -158,7 +117,7 @@ impl Merge {
             .collect::<Result<_, _>>()?;
         let path_keys = args.path_keys || file.path_keys.unwrap_or_default();
         let formats = self.pick_list("accept_format", args.accept_format, file.accept_format);
-        let formats = formats::read(formats, &routes, path_keys)?;
+        let formats = places::formats(formats, &routes, path_keys)?;
         let proxies = self
             .trusted_proxies(args.trusted_proxy, file.trusted_proxies)
             .into_iter()
@@ -209,63 +168,6 @@ impl Merge {
         // The one setting whose flag says one and whose field says many.
         self.list("--trusted-proxy", "trusted_proxies", flags, file)
     }
-
-    pub(super) fn pick_list<T>(
-        &self,
-        name: &str,
-        flags: Vec<T>,
-        file: Option<Vec<T>>,
-    ) -> Vec<Setting<T>> {
-        self.list(&flag(name), name, flags, file)
-    }
-
-    fn list<T>(
-        &self,
-        flag: &str,
-        field: &str,
-        flags: Vec<T>,
-        file: Option<Vec<T>>,
-    ) -> Vec<Setting<T>> {
-        let (values, name) = if flags.is_empty() {
-            (file.unwrap_or_default(), self.field(field))
-        } else {
-            (flags, flag.to_owned())
-        };
-        let named = |value| Setting {
-            value,
-            name: name.clone(),
-        };
-        values.into_iter().map(named).collect()
-    }
-
-    pub(super) fn pick<T>(
-        &self,
-        name: &str,
-        given: Option<T>,
-        file: Option<T>,
-    ) -> Option<Setting<T>> {
-        let (value, name) = match (given, file) {
-            (Some(value), _) => (value, flag(name)),
-            (None, Some(value)) => (value, self.field(name)),
-            (None, None) => return None,
-        };
-        Some(Setting { value, name })
-    }
-
-    pub(super) fn field(&self, name: &str) -> String {
-        match &self.path {
-            Some(path) => format!("`{name}` in {}", path.display()),
-            None => format!("`{name}`"),
-        }
-    }
-}
-
-fn flag(name: &str) -> String {
-    format!("--{}", name.replace('_', "-"))
-}
-
-pub(super) fn missing(flag: &str, what: &str) -> Error {
-    Error::Usage(format!("{flag} is missing: {what}"))
 }
 
 fn client_ip(

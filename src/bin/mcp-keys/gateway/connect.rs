@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::Error;
 use super::body::Outgoing;
-use super::config::Setting;
+use super::setting::Setting;
 use super::tls;
 
 /// How long the address lookup, the connection and the TLS handshake may take together.

@@ -6,12 +6,6 @@
 //!    anybody else would give.
 
 use mcp_api_keys::KeyFormat;
-use mcp_api_keys::key::ServerName;
-
-use super::Error;
-use super::config::Setting;
-use super::places::Route;
-use super::upstream::MCP;
 
 /// One accepted format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,36 +40,6 @@ impl Accepted {
             }),
             Err(error) => Err(format!("cannot be: {error}")),
         }
-    }
-}
-
-/// Reads the settings; the default format is always among what comes back.
-pub(super) fn read(
-    settings: Vec<Setting<String>>,
-    routes: &[Route],
-    path_keys: bool,
-) -> Result<Vec<Accepted>, Error> {
-    let mut formats = vec![Accepted::default()];
-    for setting in settings {
-        let accepted = setting.read(Accepted::parse)?;
-        if path_keys {
-            tell_apart(&accepted, routes)?;
-        }
-        formats.push(accepted.value);
-    }
-    Ok(formats)
-}
-
-/// In a path, keys are told by how they begin; nothing of the path itself may begin so.
-fn tell_apart(accepted: &Setting<Accepted>, routes: &[Route]) -> Result<(), Error> {
-    let one = std::slice::from_ref(&accepted.value);
-    let names = routes.iter().filter_map(|route| route.name.as_ref());
-    let mut segments = names.map(ServerName::as_str).chain([MCP.trim_matches('/')]);
-    match segments.find(|segment| begins_as_key(segment.as_bytes(), one)) {
-        Some(segment) => Err(accepted.wrong(format!(
-            "keys in the path could not be told from its {segment:?}"
-        ))),
-        None => Ok(()),
     }
 }
 

@@ -17,7 +17,7 @@ use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use http::uri::{Authority, Uri};
 
 use super::Error;
-use super::config::Setting;
+use super::setting::Setting;
 
 /// The names that are allowed.
 #[derive(Clone, Debug)]

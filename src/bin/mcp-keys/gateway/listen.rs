@@ -26,9 +26,9 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::Error;
-use super::config::Setting;
 use super::headers::Via;
 use super::route::Gateway;
+use super::setting::Setting;
 
 /// How long requests under way may go on after the order to end.
 const DRAIN: Duration = Duration::from_secs(10);

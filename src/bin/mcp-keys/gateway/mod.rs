@@ -33,6 +33,7 @@ mod proxy;
 mod query;
 mod route;
 mod rules;
+mod setting;
 mod tls;
 mod upstream;
 

@@ -6,8 +6,10 @@ use mcp_api_keys::key::{InvalidText, ServerName};
 use serde::Deserialize;
 
 use super::Error;
-use super::config::{Merge, Setting, missing};
-use super::upstream::Upstream;
+use super::formats::{Accepted, begins_as_key};
+use super::setting::{Merge, Setting, missing};
+
+use super::upstream::{MCP, Upstream};
 
 /// The way to one server.
 #[derive(Debug)]
@@ -152,4 +154,34 @@ fn server_name(text: &str) -> Result<ServerName, String> {
         return Err("would mean another place in a path".to_owned());
     }
     text.parse().map_err(|error: InvalidText| error.to_string())
+}
+
+/// Reads the accepted formats; the default format is always among what comes back.
+pub(super) fn formats(
+    settings: Vec<Setting<String>>,
+    routes: &[Route],
+    path_keys: bool,
+) -> Result<Vec<Accepted>, Error> {
+    let mut formats = vec![Accepted::default()];
+    for setting in settings {
+        let accepted = setting.read(Accepted::parse)?;
+        if path_keys {
+            tell_apart(&accepted, routes)?;
+        }
+        formats.push(accepted.value);
+    }
+    Ok(formats)
+}
+
+/// In a path, keys are told by how they begin; nothing of the path itself may begin so.
+fn tell_apart(accepted: &Setting<Accepted>, routes: &[Route]) -> Result<(), Error> {
+    let one = std::slice::from_ref(&accepted.value);
+    let names = routes.iter().filter_map(|route| route.name.as_ref());
+    let mut segments = names.map(ServerName::as_str).chain([MCP.trim_matches('/')]);
+    match segments.find(|segment| begins_as_key(segment.as_bytes(), one)) {
+        Some(segment) => Err(accepted.wrong(format!(
+            "keys in the path could not be told from its {segment:?}"
+        ))),
+        None => Ok(()),
+    }
 }

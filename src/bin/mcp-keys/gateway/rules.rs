@@ -16,8 +16,8 @@ use mcp_api_keys::signing::{MemoryReplayGuard, SigningMode};
 use serde::Deserialize;
 
 use super::Error;
-use super::config::Merge;
 use super::places::Route;
+use super::setting::Merge;
 
 /// The flags for it.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::Error;
-use super::config::Setting;
+use super::setting::Setting;
 
 /// Where certificate and key are.
 #[derive(Debug)]

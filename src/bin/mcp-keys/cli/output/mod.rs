@@ -6,7 +6,7 @@
 //! 3. A reader that has seen enough is no failure.
 //! 4. No text that somebody stored can move a terminal's cursor.
 
-mod shown;
+pub(super) mod shown;
 mod summary;
 mod table;
 
