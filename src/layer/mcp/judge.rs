@@ -23,8 +23,8 @@ pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-i
 pub(super) enum Opening {
     /// It passes as it is, and costs so much.
     Pass(Costs),
-    /// It passes without a body, at no cost.
-    Bare,
+    /// It passes without a body, and costs so much.
+    Bare(Costs),
     /// Its body says what it is.
     Read,
 }
@@ -51,15 +51,18 @@ impl McpLayer {
             head.method,
             Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
         );
+        // To open a stream, or to fetch anything, is a request like another. To end a session must
+        // always be possible.
+        let cost = u32::from(matches!(head.method, Method::GET | Method::HEAD));
         match (is_without_message, is_restricted) {
-            (true, false) => return Ok(Opening::Pass(Costs::Request(0))),
+            (true, false) => return Ok(Opening::Pass(Costs::Request(cost))),
             (true, true) => {
                 // A connection that changes its protocol is out of sight from then on. A body has no
                 // meaning here, and a server that finds one in it is not to be given it.
                 for name in [UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING] {
                     head.headers.remove(name);
                 }
-                return Ok(Opening::Bare);
+                return Ok(Opening::Bare(Costs::Request(cost)));
             }
             (false, true) => drop(head.headers.remove(UPGRADE)),
             (false, false) => {}

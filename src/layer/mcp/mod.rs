@@ -33,8 +33,8 @@ use crate::mcp::{ReadOnlyTools, Sessions, SseFilter};
 ///    says why. Some clients end their session at a 403. See [`DenialStyle`].
 /// 3. **Lists show what the key may use**, in JSON and in streams of events, and are marked as
 ///    private to the caller.
-/// 4. **Only calls cost**: pings, notifications and answers are free, and each call costs what
-///    [`tool_cost`](Self::tool_cost) says. What a rule refuses has spent nothing. What may be a message
+/// 4. **Requests cost, and nothing else**: pings, notifications, answers and the end of a session are
+///    free, and each call costs what [`tool_cost`](Self::tool_cost) says. What a rule refuses has spent nothing. What may be a message
 ///    and cannot be read costs as much as the dearest tool, under the limits of all tools. All requests
 ///    are held to ten times the key's limits, or to two a second if that is more.
 /// 5. **A session belongs to the key that began it.** To others it does not exist.

@@ -12,7 +12,7 @@ use super::future::Call;
 use super::judge::Opening;
 use super::{McpFuture, McpLayer};
 use crate::context::KeyContext;
-use crate::gate::{Admission, Costs};
+use crate::gate::Admission;
 use crate::layer::{ReadBody, ResponseBody};
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -87,9 +87,9 @@ where
         };
         match opening {
             Ok(Opening::Pass(costs)) => McpFuture::passed(call, ReadBody::passed(body), costs),
-            Ok(Opening::Bare) => {
+            Ok(Opening::Bare(costs)) => {
                 let nothing = ReadBody::buffered(Bytes::new(), None);
-                McpFuture::passed(call, nothing, Costs::Request(0))
+                McpFuture::passed(call, nothing, costs)
             }
             _ => McpFuture::reading(call, body),
         }
