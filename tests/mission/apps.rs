@@ -81,8 +81,6 @@ async fn m5_after_regenerating_the_old_key_gets_authentication_errors_within_sec
     assert_eq!(site.ask("files", &text(&renewed["key"])).await, admitted());
 }
 
-/// What an app's key opens is its server, within the app's own limits. Rules on single tools are not
-/// part of it yet.
 #[tokio::test]
 async fn m6_a_key_opens_only_what_is_configured_for_its_app() {
     let site = Site::with(&["desktop", "editor"]).await;
@@ -91,6 +89,18 @@ async fn m6_a_key_opens_only_what_is_configured_for_its_app() {
     let elsewhere = refused(403, "server_not_allowed");
     assert_eq!(site.ask("editor", &desktop.key()).await, elsewhere);
     assert_eq!(site.ask("desktop", &editor.key()).await, elsewhere);
+
+    // Each app has its own tools, on one server as well.
+    let tools = [("reader", "read_*"), ("writer", "write_*")];
+    let [reader, writer] = tools.map(|(name, tools)| {
+        let options = format!("--name {name} --server desktop --allow-tool {tools}");
+        site.create(&options).key()
+    });
+    let denied = || Err("tool_not_allowed".to_owned());
+    assert_eq!(site.call("desktop", &reader, "read_note").await, Ok(()));
+    assert_eq!(site.call("desktop", &reader, "write_note").await, denied());
+    assert_eq!(site.call("desktop", &writer, "write_note").await, Ok(()));
+    assert_eq!(site.call("desktop", &writer, "read_note").await, denied());
 
     // Each app has its own limits, and using up one's leaves the other's whole.
     for _ in 0..2 {

@@ -75,6 +75,24 @@ impl Site {
         get_with(&format!("{}{path}", self.url), key, &headers).await
     }
 
+    /// What a call of a tool comes to: whether the server has seen it, or the code of the denial.
+    pub(crate) async fn call(&self, server: &str, key: &str, tool: &str) -> Result<(), String> {
+        let call =
+            json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool}});
+        let request = Request::post(format!("{}/{server}/mcp", self.url))
+            .header("authorization", bearer(key))
+            .header("content-type", "application/json");
+        let request = request.body(call.to_string()).unwrap();
+        let answer = Client::http1().send(request).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let told = answer.json();
+        if told["name"] == json!(server) {
+            return Ok(());
+        }
+        assert_eq!(told["id"], json!(7), "{told}");
+        Err(text(&told["error"]["data"]["code"]))
+    }
+
     /// How a request to one of the servers ends: the status, and the code of a refusal.
     pub(crate) async fn ask(&self, server: &str, key: &str) -> (u16, String) {
         outcome(&self.get(&format!("/{server}/mcp"), key).await)
