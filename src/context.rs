@@ -1,5 +1,6 @@
 //! What a handler may know of its caller.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::ser::SerializeMap;
@@ -28,8 +29,11 @@ use crate::key::{
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug)]
-pub struct KeyContext {
+#[derive(Clone)]
+pub struct KeyContext(Arc<Shown>);
+
+/// One pointer wide in a request's extensions.
+struct Shown {
     key: Arc<KeyInfo>,
     credential: CredentialId,
     carrier: Carrier,
@@ -37,82 +41,92 @@ pub struct KeyContext {
 
 impl KeyContext {
     pub(crate) fn new(key: Arc<KeyInfo>, credential: CredentialId, carrier: Carrier) -> Self {
-        Self {
+        Self(Arc::new(Shown {
             key,
             credential,
             carrier,
-        }
+        }))
     }
 
     /// Everything that may be shown of the key.
     pub fn key(&self) -> &KeyInfo {
-        &self.key
+        &self.0.key
     }
 
     /// The key's permanent name.
     pub fn key_id(&self) -> KeyId {
-        self.key.id
+        self.0.key.id
     }
 
     /// The public part of the key's newest secret.
     pub fn handle(&self) -> &str {
-        self.key.handle.as_str()
+        self.0.key.handle.as_str()
     }
 
     /// What people call the key.
     pub fn name(&self) -> &str {
-        &self.key.name
+        &self.0.key.name
     }
 
     /// Whom the key belongs to.
     pub fn owner(&self) -> Option<&OwnerId> {
-        self.key.owner.as_ref()
+        self.0.key.owner.as_ref()
     }
 
     /// What the key may do.
     pub fn scopes(&self) -> &ScopeSet {
-        &self.key.scopes
+        &self.0.key.scopes
     }
 
     /// Whether the key may do `scope`.
     pub fn has_scope(&self, scope: &Scope) -> bool {
-        self.key.scopes.grants(scope)
+        self.0.key.scopes.grants(scope)
     }
 
     /// Whether the key may change things or only look at them.
     pub fn access(&self) -> Access {
-        self.key.access
+        self.0.key.access
     }
 
     /// Which servers the key opens.
     pub fn servers(&self) -> &Servers {
-        &self.key.servers
+        &self.0.key.servers
     }
 
     /// Whether the key opens `server`.
     pub fn opens(&self, server: &ServerName) -> bool {
-        self.key.servers.contains(server)
+        self.0.key.servers.contains(server)
     }
 
     /// The key's free-form facts.
     pub fn metadata(&self) -> &Metadata {
-        &self.key.metadata
+        &self.0.key.metadata
     }
 
     /// Which of the key's secrets was presented.
     pub fn credential(&self) -> CredentialId {
-        self.credential
+        self.0.credential
     }
 
     /// Where in the request the key was presented.
     pub fn carrier(&self) -> Carrier {
-        self.carrier
+        self.0.carrier
+    }
+}
+
+impl fmt::Debug for KeyContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyContext")
+            .field("key", &self.0.key)
+            .field("credential", &self.0.credential)
+            .field("carrier", &self.0.carrier)
+            .finish()
     }
 }
 
 impl Serialize for KeyContext {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let key = &*self.key;
+        let key = &*self.0.key;
         let mut map = to.serialize_map(None)?;
         map.serialize_entry("id", &key.id)?;
         map.serialize_entry("handle", &key.handle)?;
@@ -126,7 +140,7 @@ impl Serialize for KeyContext {
         map.serialize_entry("metadata", &key.metadata)?;
         map.serialize_entry("created_at", &key.created_at)?;
         map.serialize_entry("expires_at", &key.expires_at)?;
-        map.serialize_entry("carrier", &self.carrier)?;
+        map.serialize_entry("carrier", &self.0.carrier)?;
         map.end()
     }
 }

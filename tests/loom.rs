@@ -1,7 +1,8 @@
 //! The protocol between a verification under way and a change of its key, checked over every
 //! interleaving: the registry's own source, built on a model checker's primitives.
 //!
-//! `src/live/registry.rs` is compiled here a second time, with `loom` in the place of `std`.
+//! `src/live/registry.rs` is compiled here a second time, with `loom` in the place of `std`; so is
+//! `src/live/watched.rs`, by which threads know that their copy of a key's state is out of date.
 
 #![allow(clippy::unwrap_used)]
 #![allow(
@@ -16,14 +17,35 @@ use loom::thread;
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    /// In the place of an `ArcSwap`.
+    #[derive(Debug)]
+    pub(crate) struct Slot<T>(Mutex<std::sync::Arc<T>>);
+
+    impl<T> Slot<T> {
+        pub(crate) fn from_pointee(value: T) -> Self {
+            Self(Mutex::new(std::sync::Arc::new(value)))
+        }
+
+        pub(crate) fn load_full(&self) -> std::sync::Arc<T> {
+            std::sync::Arc::clone(&self.0.lock().unwrap())
+        }
+
+        pub(crate) fn store(&self, value: std::sync::Arc<T>) {
+            *self.0.lock().unwrap() = value;
+        }
+    }
 }
 
 #[path = "../src/live/registry.rs"]
 mod registry;
+#[path = "../src/live/watched.rs"]
+mod watched;
 
 use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use registry::{Generation, Registry};
+use watched::{Copied, Watched};
 
 const KEY: u128 = 7;
 
@@ -259,5 +281,64 @@ fn capturing_after_the_read_restores_a_revoked_key() {
         if let Some(live) = verifying.join().unwrap() {
             assert!(live.load(Ordering::SeqCst) == revision, "restored");
         }
+    });
+}
+
+/// What a thread does for a request: its own copy, if that is still good, or else another.
+fn judged_by(key: &Watched<u64>, kept: &Copied<u64>) -> u64 {
+    if key.is_still(kept) {
+        *kept.value()
+    } else {
+        *key.copy().value()
+    }
+}
+
+#[test]
+fn once_a_change_has_returned_no_kept_copy_counts() {
+    loom::model(|| {
+        let key = Arc::new(Watched::new(1));
+        let returned = Arc::new(AtomicU64::new(0));
+        let changing = {
+            let (key, returned) = (Arc::clone(&key), Arc::clone(&returned));
+            thread::spawn(move || {
+                for revision in 2..=3 {
+                    key.change(revision);
+                    returned.store(revision, Ordering::SeqCst);
+                }
+            })
+        };
+        // Two requests of one thread: what the first has copied may serve the second.
+        let mut kept = key.copy();
+        for _ in 0..2 {
+            let at_least = returned.load(Ordering::SeqCst);
+            assert!(judged_by(&key, &kept) >= at_least);
+            if !key.is_still(&kept) {
+                kept = key.copy();
+            }
+        }
+        changing.join().unwrap();
+        assert_eq!(judged_by(&key, &kept), 3);
+    });
+}
+
+/// The model can fail: a number that is read after the value vouches for a value of before.
+#[test]
+#[should_panic(expected = "outlived")]
+fn a_copy_numbered_after_it_was_taken_outlives_the_change() {
+    loom::model(|| {
+        let value = Arc::new(AtomicU64::new(1));
+        let changes = Arc::new(AtomicU64::new(0));
+        let changing = {
+            let (value, changes) = (Arc::clone(&value), Arc::clone(&changes));
+            thread::spawn(move || {
+                value.store(2, Ordering::SeqCst);
+                changes.fetch_add(1, Ordering::SeqCst);
+            })
+        };
+        let copied = value.load(Ordering::SeqCst);
+        let number = changes.load(Ordering::SeqCst);
+        changing.join().unwrap();
+        let is_still = changes.load(Ordering::SeqCst) == number;
+        assert!(!is_still || copied == 2, "outlived");
     });
 }

@@ -95,6 +95,9 @@ impl ClientIp {
     #[must_use]
     pub fn resolve(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer.map(|address| address.to_canonical());
+        if self.source == ClientIpSource::Peer {
+            return peer;
+        }
         let believed = peer.map_or(self.trust_local_peer, |address| self.trusts(address));
         if !believed {
             return peer;

@@ -68,15 +68,9 @@ impl fmt::Debug for Found<'_> {
 }
 
 /// `text` without the spaces and tabs around it, which are no part of a header's value.
-fn trim(text: &[u8]) -> &[u8] {
-    let is_padding = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = text
-        .iter()
-        .position(|byte| !is_padding(byte))
-        .unwrap_or(text.len());
-    let end = text
-        .iter()
-        .rposition(|byte| !is_padding(byte))
-        .map_or(start, |last| last + 1);
-    text.get(start..end).unwrap_or_default()
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }

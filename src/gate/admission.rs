@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,13 +15,13 @@ use super::{Gate, PATIENCE, unavailable};
 use crate::error::Error;
 use crate::key::{LimitStatus, RateLimit, ServerName};
 use crate::rejection::Rejection;
-use crate::verify::Proof;
+use crate::verify::Pass;
 
 /// A key that was admitted, and by which gate.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     gate: Gate,
-    proof: Proof,
+    pass: Arc<Pass>,
 }
 
 /// What a request costs.
@@ -59,8 +60,8 @@ impl Costs {
 }
 
 impl Admission {
-    pub(super) fn new(gate: Gate, proof: Proof) -> Self {
-        Self { gate, proof }
+    pub(super) fn new(gate: Gate, pass: Arc<Pass>) -> Self {
+        Self { gate, pass }
     }
 
     /// Charges what the request costs, if that can be done without waiting.
@@ -77,16 +78,17 @@ impl Admission {
 
     /// Charges what the request costs; asks the store first where that is needed.
     pub(crate) async fn charge(self, costs: Costs) -> Result<Option<LimitStatus>, Rejection> {
-        let since = self.gate.shared.clock.now().ticks;
+        let since = self.gate.core.shared.clock.now().ticks;
         for _ in 0..PATIENCE {
             let renewed = match self.charge_once(&costs, Some(since)) {
                 Ok(limit) => return Ok(limit),
                 Err(Refused::By(rejection)) => return Err(rejection),
                 Err(Refused::Aged) => self.renew().await,
                 Err(Refused::NotHeld) => {
-                    let now = self.gate.shared.clock.now();
-                    let live = self.gate.shared.verifier.live();
-                    live.replenish(self.proof.live(), costs.total(), now).await
+                    let now = self.gate.core.shared.clock.now();
+                    let live = self.gate.core.shared.verifier.live();
+                    live.replenish(self.pass.proof().live(), costs.total(), now)
+                        .await
                 }
             };
             if renewed.is_err() {
@@ -102,35 +104,44 @@ impl Admission {
         costs: &Costs,
         waiting_since: Option<u64>,
     ) -> Result<Option<LimitStatus>, Refused> {
-        let now = self.gate.shared.clock.now();
-        let live = self.gate.shared.verifier.live();
+        let now = self.gate.core.shared.clock.now();
+        let live = self.gate.core.shared.verifier.live();
         if !live.is_fresh(now.ticks) {
             return Err(unavailable().into());
         }
-        let state = self.proof.live().state();
+        let state = self.pass.proof().live().state();
         if !state.is_reliable(live.epoch(), now.ticks, waiting_since) {
             return Err(Refused::Aged);
         }
-        self.gate.still_admits(&state, self.proof.secret(), now)?;
+        self.gate
+            .still_admits(&state, self.pass.proof().secret(), now)?;
         self.gate.charge(&state, costs, now)
     }
 
     async fn renew(&self) -> Result<(), Error> {
-        self.gate.shared.verifier.renew(&self.proof).await
+        self.gate
+            .core
+            .shared
+            .verifier
+            .renew(self.pass.proof())
+            .await
     }
 
     /// Whether the key would still be admitted; nothing if that has to be found out.
     fn look(&self) -> Option<Result<(), Rejection>> {
-        let now = self.gate.shared.clock.now();
-        let live = self.gate.shared.verifier.live();
+        let now = self.gate.core.shared.clock.now();
+        let live = self.gate.core.shared.verifier.live();
         if !live.is_fresh(now.ticks) {
             return Some(Err(unavailable()));
         }
-        let state = self.proof.live().state();
+        let state = self.pass.proof().live().state();
         if !state.is_reliable(live.epoch(), now.ticks, None) {
             return None;
         }
-        Some(self.gate.still_admits(&state, self.proof.secret(), now))
+        Some(
+            self.gate
+                .still_admits(&state, self.pass.proof().secret(), now),
+        )
     }
 }
 
@@ -162,7 +173,7 @@ impl Watch {
     /// far as it is time to look. Parts that are always there, and a reader who is slow to take
     /// them, leave no pause to look in.
     pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Rejection> {
-        let now = self.admission.gate.shared.clock.now().ticks;
+        let now = self.admission.gate.core.shared.clock.now().ticks;
         let last = *self.looked_at.get_or_insert(now);
         if u128::from(now.saturating_sub(last)) < LOOK_EVERY.as_nanos() {
             return Poll::Pending;

@@ -10,55 +10,36 @@ use super::{Admission, Gate, Permit, unavailable};
 use crate::clock::Moment;
 use crate::context::KeyContext;
 use crate::key::{Carrier, KeyInfo, LimitStatus, RateLimit};
-use crate::limit::Withdrawal;
+use crate::limit::{Standing as LimitStanding, Withdrawal};
 use crate::live::{KeyState, SecretRef, Standing};
 use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::signing::PresentedSecret;
-use crate::verify::Proof;
+use crate::verify::{Pass, Proof};
 
 impl Gate {
     /// Steps 4 and on, for a proven key. A request that waits for something tells since when (in
-    /// ticks).
+    /// ticks). What is not admitted gives its pass back.
     pub(super) fn judge(
         &self,
         head: &mut Parts,
-        proof: &Proof,
+        pass: Arc<Pass>,
         carrier: Carrier,
         now: Moment,
         waiting_since: Option<u64>,
-    ) -> Result<Permit, Refused> {
-        let live = self.shared.verifier.live();
-        if !live.is_fresh(now.ticks) {
-            return Err(unavailable().into());
-        }
-        let mut state = proof.live().state();
-        if !state.is_reliable(live.epoch(), now.ticks, waiting_since) {
-            return Err(Refused::Aged);
-        }
-        self.check(head, &state, proof, now)?;
-        let limit = if self.rules.charged_inside {
-            self.guard_free_requests(&state, now)?
-        } else {
-            self.charge(&state, &Costs::Request(self.rules.cost), now)?
+    ) -> Result<Permit, (Refused, Arc<Pass>)> {
+        let (context, limit) = match self.pass(head, &pass, carrier, now, waiting_since) {
+            Ok(passed) => passed,
+            Err(refused) => return Err((refused, pass)),
         };
-        // A change that was announced meanwhile holds for this request already.
-        let latest = proof.live().state();
-        if !Arc::ptr_eq(&latest, &state) {
-            self.check(head, &latest, proof, now)?;
-            state = latest;
-        }
-        state.note_use(proof.secret(), now.wall);
-        live.note_use(proof.live());
-        let context = KeyContext::new(Arc::clone(&state.info), proof.secret().id, carrier);
-        if self.rules.signatures_inside {
+        if self.core.rules.signatures_inside {
             self.hand_on(head, now);
         }
         self.strip(head, carrier);
         head.extensions.insert(context);
-        let admission = Admission::new(self.clone(), proof.clone());
+        let admission = Admission::new(self.lend(), pass);
         // What charges behind the gate watches the answer as well.
-        let admission = if self.rules.charged_inside {
+        let admission = if self.core.rules.charged_inside {
             head.extensions.insert(admission);
             None
         } else {
@@ -69,6 +50,52 @@ impl Gate {
             carrier,
             admission,
         })
+    }
+
+    /// Checks and charges: what handlers are told of the key, and how its limits stand.
+    fn pass(
+        &self,
+        head: &Parts,
+        pass: &Pass,
+        carrier: Carrier,
+        now: Moment,
+        waiting_since: Option<u64>,
+    ) -> Result<(KeyContext, Option<LimitStatus>), Refused> {
+        let live = self.core.shared.verifier.live();
+        if !live.is_fresh(now.ticks) {
+            return Err(unavailable().into());
+        }
+        let (proof, key) = (pass.proof(), pass.proof().live());
+        let mut newer = None;
+        let mut seen = pass.seen();
+        if !key.is_as(seen) {
+            seen = newer.insert(key.snapshot());
+        }
+        let state = seen.value();
+        if !state.is_reliable(live.epoch(), now.ticks, waiting_since) {
+            return Err(Refused::Aged);
+        }
+        self.check(head, state, proof, now)?;
+        let limit = if self.core.rules.charged_inside {
+            self.guard_free_requests(state, now)?
+        } else {
+            self.charge(state, &Costs::Request(self.core.rules.cost), now)?
+        };
+        // A change that was announced meanwhile holds for this request already.
+        if !key.is_as(seen) {
+            seen = newer.insert(key.snapshot());
+            self.check(head, seen.value(), proof, now)?;
+        }
+        seen.value().note_use(proof.secret(), now.wall);
+        live.note_use(key);
+        let context = match newer {
+            None => pass.context().clone(),
+            Some(newer) => {
+                let info = Arc::clone(&newer.value().info);
+                KeyContext::new(info, proof.secret().id, carrier)
+            }
+        };
+        Ok((context, limit))
     }
 
     /// Takes the cost of the request from every limit and quota of the key, or from none. What is
@@ -89,14 +116,20 @@ impl Gate {
                 return Err(rejection.into());
             }
         };
-        let server = self.rules.server.name();
-        let taken = state.limits.take(now.ticks, |rule| costs.of(rule, server));
-        taken.map_err(|exhausted| {
-            state.quotas.untake(total, receipt);
-            Rejection::rate_limited(exhausted.status, exhausted.retry_after)
-                .of_key(state.info.id)
-                .into()
-        })
+        let server = self.core.rules.server.name();
+        match state.limits.take(now.ticks, |rule| costs.of(rule, server)) {
+            Ok(standing) => Ok(standing
+                .filter(|_| self.core.rules.tell_limits)
+                .map(LimitStanding::status)),
+            Err(exhausted) => {
+                state.quotas.untake(total, receipt);
+                Err(
+                    Rejection::rate_limited(exhausted.status, exhausted.retry_after)
+                        .of_key(state.info.id)
+                        .into(),
+                )
+            }
+        }
     }
 
     /// What is charged behind the gate may cost nothing there, such as a notification. A ceiling of
@@ -107,7 +140,7 @@ impl Gate {
         state: &KeyState,
         now: Moment,
     ) -> Result<Option<LimitStatus>, Rejection> {
-        let server = self.rules.server.name();
+        let server = self.core.rules.server.name();
         let cost = |rule: &RateLimit| u32::from(rule.concerns(server));
         match state.limits.ceiling().take(now.ticks, cost) {
             Ok(_) => Ok(None),
@@ -131,15 +164,15 @@ impl Gate {
             if !info.networks.is_empty() {
                 let client = self.client(head);
                 if client.is_none() {
-                    self.shared.missing_peer.report(self.peer(head));
+                    self.core.shared.missing_peer.report(self.peer(head));
                 }
                 check_network(&info.networks, client)?;
             }
             self.check_grants(info)?;
-            check_signing(info.signing, self.rules.signatures_inside)?;
-            if !self.rules.policies.is_empty() {
+            check_signing(info.signing, self.core.rules.signatures_inside)?;
+            if !self.core.rules.policies.is_empty() {
                 let facts = Facts::new(info, head, self.client(head), now);
-                for policy in &self.rules.policies {
+                for policy in &self.core.rules.policies {
                     policy.check(&facts)?;
                 }
             }
@@ -150,11 +183,11 @@ impl Gate {
 
     /// What a key must be granted here.
     fn check_grants(&self, info: &KeyInfo) -> Result<(), Rejection> {
-        self.rules.server.check(&info.servers)?;
-        if self.rules.full_access {
+        self.core.rules.server.check(&info.servers)?;
+        if self.core.rules.full_access {
             check_full_access(info.access)?;
         }
-        let mut scopes = self.rules.scopes.iter();
+        let mut scopes = self.core.rules.scopes.iter();
         scopes.try_for_each(|rule| rule.check(&info.scopes))
     }
 

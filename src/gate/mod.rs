@@ -17,6 +17,7 @@ mod admission;
 mod judge;
 mod refused;
 mod rules;
+mod seats;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -30,13 +31,13 @@ pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
 use crate::client_ip::{AddressBucket, ClientIp};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::extract::{ExtractKey, Found, without_attempts};
 use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
 use crate::limit::FailureLimiter;
 use crate::rejection::{Rejection, RejectionKind};
-use crate::verify::{Fingerprint, Outcome, Presented, Proof, Recall, Verifier};
+use crate::verify::{Fingerprint, Outcome, Pass, Presented, Proof, Recall, Verifier};
 
 /// How often a key's row may be read again and its quotas asked for, for one request. Others may be
 /// quicker to use what was asked for.
@@ -50,8 +51,20 @@ const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
 /// The layer asks it for every request; it can be used without tower as well. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Gate {
+    core: Arc<Core>,
+}
+
+/// What a gate consists of.
+///
+/// Every admitted request refers to it until it is answered. So that threads do not disturb each
+/// other by counting these references, there are several copies, each counted on cache lines of its
+/// own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Core {
     shared: Arc<Shared>,
     rules: Arc<Rules>,
+    copies: Box<[Gate]>,
 }
 
 /// What all gates of one set of keys have in common.
@@ -129,20 +142,44 @@ pub(crate) struct Unproven {
 
 enum Question {
     New(Fingerprint, Presented),
-    Aged(Proof),
+    Aged(Arc<Pass>),
+}
+
+/// What is remembered of a well-formed key.
+enum Memory {
+    Key(Fingerprint, Arc<Pass>),
+    /// Nothing, so it has to be proven.
+    New(Fingerprint, Presented),
 }
 
 impl Gate {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            rules: Arc::default(),
-        }
+        Self::of(shared, Arc::default())
     }
 
-    pub(crate) fn with_rules(mut self, change: impl FnOnce(&mut Rules)) -> Self {
-        change(Arc::make_mut(&mut self.rules));
-        self
+    pub(crate) fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
+        let mut rules = Rules::clone(&self.core.rules);
+        change(&mut rules);
+        Self::of(Arc::clone(&self.core.shared), Arc::new(rules))
+    }
+
+    fn of(shared: Arc<Shared>, rules: Arc<Rules>) -> Self {
+        let of_copies = |copies| Self {
+            core: Arc::new(Core {
+                shared: Arc::clone(&shared),
+                rules: Arc::clone(&rules),
+                copies,
+            }),
+        };
+        let copies = (0..seats::count()).map(|_| of_copies(Box::default()));
+        of_copies(copies.collect())
+    }
+
+    /// A reference to the same gate for one request, from the copy for this thread.
+    fn lend(&self) -> Self {
+        let copies = &self.core.copies;
+        let own = copies.get(seats::mine() & copies.len().wrapping_sub(1));
+        own.unwrap_or(self).clone()
     }
 
     /// Decides whether the request with this head may pass. If so, the key is taken out of the
@@ -160,38 +197,56 @@ impl Gate {
 
     /// The part of [`admit`](Self::admit) that never waits; enough for every remembered key.
     pub(crate) fn try_admit(&self, head: &mut Parts) -> Attempt {
-        let now = self.shared.clock.now();
-        let decision = match self.find(head) {
+        let now = self.core.shared.clock.now();
+        let decision = match self.remember(head, now) {
             Err(rejection) => Err(rejection),
-            Ok((carrier, key)) => {
-                let fingerprint = self.shared.verifier.fingerprint(key.secret_text());
-                match self.shared.verifier.recall(fingerprint, now.ticks) {
-                    Recall::Proof(proof) => match self.judge(head, &proof, carrier, now, None) {
-                        Ok(permit) => Ok(permit),
-                        // The key was deleted. The same text may have been taken over as a key
-                        // again, under another id.
-                        Err(Refused::By(rejection)) if proof.live().has_ended() => {
-                            if let Ok((carrier, key)) = self.find(head) {
-                                let question = Question::New(fingerprint, key.into());
-                                return Attempt::Unproven(Unproven { carrier, question });
-                            }
-                            Err(rejection)
-                        }
-                        Err(Refused::By(rejection)) => Err(rejection),
-                        Err(Refused::Aged | Refused::NotHeld) => {
-                            let question = Question::Aged(proof);
+            Ok((carrier, Memory::New(fingerprint, presented))) => {
+                let question = Question::New(fingerprint, presented);
+                return Attempt::Unproven(Unproven { carrier, question });
+            }
+            Ok((carrier, Memory::Key(fingerprint, pass))) => {
+                match self.judge(head, pass, carrier, now, None) {
+                    Ok(permit) => Ok(permit),
+                    // The key was deleted. The same text may have been taken over as a key
+                    // again, under another id.
+                    Err((Refused::By(rejection), pass)) if pass.proof().live().has_ended() => {
+                        if let Ok((carrier, key)) = self.find(head) {
+                            let question = Question::New(fingerprint, key.into());
                             return Attempt::Unproven(Unproven { carrier, question });
                         }
-                    },
-                    Recall::Failure(kind) => Err(Rejection::new(kind)),
-                    Recall::Nothing => {
-                        let question = Question::New(fingerprint, key.into());
+                        Err(rejection)
+                    }
+                    Err((Refused::By(rejection), _)) => Err(rejection),
+                    Err((Refused::Aged | Refused::NotHeld, pass)) => {
+                        let question = Question::Aged(pass);
                         return Attempt::Unproven(Unproven { carrier, question });
                     }
                 }
             }
         };
         Attempt::Decided(decision.map_err(|rejection| self.turn_away(head, rejection)))
+    }
+
+    /// Steps 1 and 2, and what is remembered of the key. What this thread has at hand is not read for
+    /// its form again: it was good when it was proven.
+    fn remember(&self, head: &Parts, now: Moment) -> Result<(Carrier, Memory), Rejection> {
+        let Shared {
+            verifier, formats, ..
+        } = &*self.core.shared;
+        let (carrier, text) = self.locate(head)?;
+        if !formats.may_fit(text) {
+            return Err(Rejection::new(RejectionKind::Malformed));
+        }
+        let fingerprint = verifier.fingerprint(text);
+        if let Some(pass) = verifier.at_hand(fingerprint, carrier) {
+            return Ok((carrier, Memory::Key(fingerprint, pass)));
+        }
+        let key = self.read(text)?;
+        match verifier.recall(fingerprint, carrier, now.ticks) {
+            Recall::Pass(pass) => Ok((carrier, Memory::Key(fingerprint, pass))),
+            Recall::Failure(kind) => Err(Rejection::new(kind)),
+            Recall::Nothing => Ok((carrier, Memory::New(fingerprint, key.into()))),
+        }
     }
 
     /// Finds out what [`try_admit`](Self::try_admit) could not know, then decides.
@@ -201,13 +256,16 @@ impl Gate {
         unproven: Unproven,
     ) -> Result<Permit, Rejection> {
         let carrier = unproven.carrier;
-        let since = self.shared.clock.now().ticks;
-        let proof = match unproven.question {
-            Question::Aged(proof) => Ok(proof),
-            Question::New(fingerprint, presented) => self.prove(head, fingerprint, presented).await,
+        let since = self.core.shared.clock.now().ticks;
+        let pass = match unproven.question {
+            Question::Aged(pass) => Ok(pass),
+            Question::New(fingerprint, presented) => self
+                .prove(head, fingerprint, presented)
+                .await
+                .map(|proof| Arc::new(Pass::new(proof, carrier))),
         };
-        let decision = match proof {
-            Ok(proof) => self.judge_renewed(head, &proof, carrier, since).await,
+        let decision = match pass {
+            Ok(pass) => self.judge_renewed(head, pass, carrier, since).await,
             Err(rejection) => Err(rejection),
         };
         decision.map_err(|rejection| self.turn_away(head, rejection))
@@ -215,9 +273,21 @@ impl Gate {
 
     /// Steps 1 and 2: the one key that the request presents, if it is well formed.
     fn find<'r>(&self, head: &'r Parts) -> Result<(Carrier, ParsedKey<'r>), Rejection> {
+        let (carrier, text) = self.locate(head)?;
+        Ok((carrier, self.read(text)?))
+    }
+
+    /// Step 2.
+    fn read<'r>(&self, text: &'r [u8]) -> Result<ParsedKey<'r>, Rejection> {
+        let read = self.core.shared.formats.parse(text);
+        read.map_err(|_| Rejection::new(RejectionKind::Malformed))
+    }
+
+    /// Step 1: the one text that the request presents as a key.
+    fn locate<'r>(&self, head: &'r Parts) -> Result<(Carrier, &'r [u8]), Rejection> {
         let mut presented = None;
-        for extractor in &self.rules.extractors {
-            let found = extractor.find(head, &self.shared.formats);
+        for extractor in &self.core.rules.extractors {
+            let found = extractor.find(head, &self.core.shared.formats);
             if found == Found::Nothing {
                 continue;
             }
@@ -228,10 +298,7 @@ impl Gate {
         }
         match presented {
             None => Err(Rejection::new(RejectionKind::Missing)),
-            Some((carrier, Found::Text(text))) => match self.shared.formats.parse(text) {
-                Ok(key) => Ok((carrier, key)),
-                Err(_) => Err(Rejection::new(RejectionKind::Malformed)),
-            },
+            Some((carrier, Found::Text(text))) => Ok((carrier, text)),
             Some(_) => Err(Rejection::new(RejectionKind::Malformed)),
         }
     }
@@ -244,19 +311,30 @@ impl Gate {
         fingerprint: Fingerprint,
         presented: Presented,
     ) -> Result<Proof, Rejection> {
-        let failures = self.shared.failures.as_ref().zip(self.failure_bucket(head));
-        let ticks = self.shared.clock.now().ticks;
+        let failures = self
+            .core
+            .shared
+            .failures
+            .as_ref()
+            .zip(self.failure_bucket(head));
+        let ticks = self.core.shared.clock.now().ticks;
         if let Some(wait) = failures.and_then(|(limit, from)| limit.blocked_for(from, ticks)) {
             return Err(Rejection::new(RejectionKind::TooManyFailures).retry_after_wait(wait));
         }
-        let kind = match self.shared.verifier.prove(fingerprint, presented).await {
+        let kind = match self
+            .core
+            .shared
+            .verifier
+            .prove(fingerprint, presented)
+            .await
+        {
             Outcome::Proven(proof) => return Ok(proof),
             Outcome::Unavailable => return Err(unavailable()),
             Outcome::Unknown => RejectionKind::Unknown,
             Outcome::WrongSecret => RejectionKind::WrongSecret,
         };
         if let Some((limit, from)) = failures {
-            limit.record(from, self.shared.clock.now().ticks);
+            limit.record(from, self.core.shared.clock.now().ticks);
         }
         Err(Rejection::new(kind))
     }
@@ -266,19 +344,25 @@ impl Gate {
     async fn judge_renewed(
         &self,
         head: &mut Parts,
-        proof: &Proof,
+        mut pass: Arc<Pass>,
         carrier: Carrier,
         since: u64,
     ) -> Result<Permit, Rejection> {
         for _ in 0..PATIENCE {
-            let now = self.shared.clock.now();
-            let renewed = match self.judge(head, proof, carrier, now, Some(since)) {
+            let now = self.core.shared.clock.now();
+            let verifier = &self.core.shared.verifier;
+            let (refused, returned) = match self.judge(head, pass, carrier, now, Some(since)) {
                 Ok(permit) => return Ok(permit),
-                Err(Refused::By(rejection)) => return Err(rejection),
-                Err(Refused::Aged) => self.shared.verifier.renew(proof).await,
-                Err(Refused::NotHeld) => {
-                    let live = self.shared.verifier.live();
-                    live.replenish(proof.live(), self.rules.cost, now).await
+                Err(refused) => refused,
+            };
+            pass = returned;
+            let renewed = match refused {
+                Refused::By(rejection) => return Err(rejection),
+                Refused::Aged => verifier.renew(pass.proof()).await,
+                Refused::NotHeld => {
+                    let key = pass.proof().live();
+                    let live = verifier.live();
+                    live.replenish(key, self.core.rules.cost, now).await
                 }
             };
             if renewed.is_err() {
@@ -290,7 +374,7 @@ impl Gate {
 
     /// Takes the key out of an admitted request.
     fn strip(&self, head: &mut Parts, carrier: Carrier) {
-        for extractor in &self.rules.extractors {
+        for extractor in &self.core.rules.extractors {
             // The path is cleaned wherever the key stood: a look-alike in it is no less a leak.
             if extractor.carrier() == carrier || extractor.carrier() == Carrier::Path {
                 self.remove(head, &**extractor);
@@ -299,11 +383,11 @@ impl Gate {
     }
 
     fn remove(&self, head: &mut Parts, extractor: &dyn ExtractKey) {
-        extractor.remove(head, &self.shared.formats);
+        extractor.remove(head, &self.core.shared.formats);
         if matches!(extractor.carrier(), Carrier::Path | Carrier::Other) {
-            for copy_of in &self.shared.uri_copies {
+            for copy_of in &self.core.shared.uri_copies {
                 if let Some(uri) = copy_of(&mut head.extensions)
-                    && let Some(clean) = without_attempts(uri, &self.shared.formats)
+                    && let Some(clean) = without_attempts(uri, &self.core.shared.formats)
                 {
                     *uri = clean;
                 }
@@ -314,8 +398,8 @@ impl Gate {
     /// Takes every key out of a refused request, so that no responder or log can show one.
     fn turn_away(&self, head: &mut Parts, rejection: Rejection) -> Rejection {
         let mut rejection = rejection;
-        for extractor in &self.rules.extractors {
-            let found = extractor.find(head, &self.shared.formats);
+        for extractor in &self.core.rules.extractors {
+            let found = extractor.find(head, &self.core.shared.formats);
             if found != Found::Nothing && rejection.carrier() != Some(Carrier::Path) {
                 rejection = rejection.presented_in(extractor.carrier());
             }
@@ -332,13 +416,14 @@ impl Gate {
     }
 
     fn client(&self, head: &Parts) -> Option<IpAddr> {
-        self.shared
+        self.core
+            .shared
             .client_ip
             .resolve(self.peer(head), &head.headers)
     }
 
     fn peer(&self, head: &Parts) -> Option<IpAddr> {
-        let peers = &mut self.shared.peers.iter();
+        let peers = &mut self.core.shared.peers.iter();
         peers
             .find_map(|peer| peer(&head.extensions))
             .map(|address| address.ip())

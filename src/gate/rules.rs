@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) cost: u32,
     /// Whether limits and quotas are charged behind the gate, where it is known what a request is.
     pub(crate) charged_inside: bool,
+    /// Whether anybody is told how the key's limits stand after an admitted request.
+    pub(crate) tell_limits: bool,
     /// Where keys may stand.
     pub(crate) extractors: Vec<Arc<dyn ExtractKey>>,
 }
@@ -36,6 +38,7 @@ impl Default for Rules {
             policies: Vec::new(),
             cost: 1,
             charged_inside: false,
+            tell_limits: true,
             extractors: vec![Arc::new(Bearer::new()), Arc::new(KeyHeader::default())],
         }
     }

@@ -183,6 +183,17 @@ impl KeyFormat {
         Ok(ParsedKey { text, handle })
     }
 
+    /// Whether a text has the prefix and a length of this format's keys: cheap to tell, and true of
+    /// every key.
+    fn may_fit(&self, text: &[u8]) -> bool {
+        text.strip_prefix(self.prefix.as_bytes())
+            .is_some_and(|body| match self.family {
+                Family::Checksummed => body.len() == BODY + CHECKSUM,
+                Family::Plain => body.len() == BODY,
+                Family::Segmented => body.len() <= OWNER_MAX + 1 + HANDLE + 1 + BODY,
+            })
+    }
+
     /// How long a key of this format is, or may be if nothing is known of what stands before its
     /// handle; nothing, if no key of this format has `prefix` there.
     fn length_after(&self, prefix: Option<&str>) -> Option<usize> {
@@ -294,6 +305,11 @@ impl KeyFormats {
         self.iter()
             .find_map(|format| format.parse(text).ok())
             .ok_or(ParseKeyError)
+    }
+
+    /// Whether a text is of a length and prefix that a key of an accepted format may have.
+    pub(crate) fn may_fit(&self, text: &[u8]) -> bool {
+        self.issued.may_fit(text) || self.accepted.iter().any(|format| format.may_fit(text))
     }
 
     /// Whether keys can have this handle.

@@ -10,9 +10,9 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::drain::Drain;
 use super::guard::{Ending, EventData, Guard};
 use super::respond::{Charged, decorate, decorate_refusal};
+use super::turned_away::TurnedAway;
 use super::{ApiKeyLayer, LimitHeaders, ResponseBody};
 use crate::gate::{Permit, Unproven};
 use crate::rejection::Rejection;
@@ -33,7 +33,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
-        Refused { response: Option<Response<bytes::Bytes>>, #[pin] rest: Option<Drain<B>> },
+        Refused { turned_away: TurnedAway<B> },
         Verifying { decision: Decision, call: Option<(S, B, ApiKeyLayer)> },
         Admitted { #[pin] future: F, permit: Option<Permit>, headers: LimitHeaders },
     }
@@ -110,16 +110,8 @@ where
                     };
                     return Poll::Ready(Ok(admitted(response, permit, *headers)));
                 }
-                StateProjection::Refused { response, mut rest } => {
-                    if let Some(rest) = rest.as_mut().as_pin_mut() {
-                        ready!(rest.poll_done(cx));
-                    }
-                    rest.set(None);
-                    return match response.take() {
-                        Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
-                        // Polled again after it was ready, which the contract of futures forbids.
-                        None => Poll::Pending,
-                    };
+                StateProjection::Refused { turned_away } => {
+                    return turned_away.poll_answer(cx).map(Ok);
                 }
                 StateProjection::Verifying { decision, call } => {
                     let (head, decision) = ready!(decision.as_mut().poll(cx));
@@ -143,9 +135,9 @@ where
 
 impl<S, B: Body, F> State<S, B, F> {
     fn refused(rejection: &Rejection, head: &Parts, body: B, layer: &ApiKeyLayer) -> Self {
+        let answer = answer(rejection, head, layer);
         Self::Refused {
-            response: Some(answer(rejection, head, layer)),
-            rest: Drain::of(head, body),
+            turned_away: TurnedAway::unread(answer, head, body),
         }
     }
 }
@@ -174,7 +166,7 @@ fn admitted<R>(
     let Some(admission) = permit.into_admission() else {
         return response.map(ResponseBody::inner);
     };
-    let ending = Ending::of(response.headers(), "error", EventData::Api);
+    let ending = Ending::of(response.headers(), EventData::Api);
     let guard = Guard::new(admission, ending);
     response.map(|body| ResponseBody::inner(body).guarded(guard))
 }

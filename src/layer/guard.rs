@@ -22,14 +22,21 @@ use crate::rejection::Rejection;
 /// Watches one answer.
 #[derive(Debug)]
 pub(super) struct Guard {
-    watch: Watching,
+    admission: Admission,
     ending: Ending,
+    /// Made when the answer turns out to go on for long. Most do not, and stay small.
+    watching: Option<Box<Watching>>,
+}
+
+#[derive(Debug)]
+struct Watching {
+    state: State,
     /// The last bytes of what was sent so far. They tell whether that ends between two events.
     tail: Tail,
 }
 
 #[derive(Debug)]
-enum Watching {
+enum State {
     On(Watch),
     /// With what is left to be said.
     Ended(Option<Frame<Bytes>>),
@@ -42,25 +49,26 @@ pub(super) enum Ending {
     Stop,
     /// It stops with a gRPC status.
     Grpc,
-    /// It stops with an event of this name, whose data is made from the reason.
-    Event(&'static str, EventData),
+    /// It stops with an event, made from the reason.
+    Event(EventData),
 }
 
-/// Makes the data of the last event: one line.
+/// Makes the last event; its data is one line.
 #[derive(Debug)]
 pub(super) enum EventData {
-    /// As an API says it.
+    /// As an API says it: `error`.
     Api,
-    /// As an answer to the JSON-RPC request with this id, which is raw JSON.
+    /// As an answer to the JSON-RPC request with this id, which is raw JSON: `message`.
     JsonRpc(Box<str>),
 }
 
 impl EventData {
-    fn of(&self, rejection: &Rejection) -> String {
-        match self {
-            Self::Api => StandardResponder::event_data(rejection),
-            Self::JsonRpc(id) => json_rpc_answer(rejection, id),
-        }
+    fn event(&self, rejection: &Rejection) -> String {
+        let (name, data) = match self {
+            Self::Api => ("error", StandardResponder::event_data(rejection)),
+            Self::JsonRpc(id) => ("message", json_rpc_answer(rejection, id)),
+        };
+        format!("event: {name}\ndata: {data}\n\n")
     }
 }
 
@@ -73,7 +81,7 @@ pub(super) fn json_rpc_answer(rejection: &Rejection, id: &str) -> String {
 
 impl Ending {
     /// What the type of an answer allows.
-    pub(super) fn of(headers: &HeaderMap, name: &'static str, data: EventData) -> Self {
+    pub(super) fn of(headers: &HeaderMap, data: EventData) -> Self {
         let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         let is = |prefix: &str| {
             content_type.is_some_and(|value| {
@@ -83,7 +91,7 @@ impl Ending {
             })
         };
         if is("text/event-stream") {
-            Self::Event(name, data)
+            Self::Event(data)
         } else if is("application/grpc") {
             Self::Grpc
         } else {
@@ -95,24 +103,33 @@ impl Ending {
 impl Guard {
     pub(super) fn new(admission: Admission, ending: Ending) -> Self {
         Self {
-            watch: Watching::On(Watch::new(admission)),
+            admission,
             ending,
-            tail: Tail::default(),
+            watching: None,
         }
+    }
+
+    fn watching(&mut self) -> &mut Watching {
+        self.watching.get_or_insert_with(|| {
+            Box::new(Watching {
+                state: State::On(Watch::new(self.admission.clone())),
+                tail: Tail::default(),
+            })
+        })
     }
 
     /// Once the answer has been ended: the last frame, if it has not been sent yet.
     pub(super) fn last_words(&mut self) -> Option<Option<Frame<Bytes>>> {
-        match &mut self.watch {
-            Watching::Ended(last) => Some(last.take()),
-            Watching::On(_) => None,
+        match &mut self.watching.as_mut()?.state {
+            State::Ended(last) => Some(last.take()),
+            State::On(_) => None,
         }
     }
 
     /// Notes what was sent.
     pub(super) fn note(&mut self, data: &[u8]) {
-        if matches!(self.ending, Ending::Event(..)) {
-            self.tail.add(data);
+        if matches!(self.ending, Ending::Event(_)) {
+            self.watching().tail.add(data);
         }
     }
 
@@ -128,7 +145,7 @@ impl Guard {
     }
 
     fn poll_with(&mut self, poll: impl FnOnce(&mut Watch) -> Poll<Rejection>) -> Poll<()> {
-        let Watching::On(watch) = &mut self.watch else {
+        let State::On(watch) = &mut self.watching().state else {
             return Poll::Ready(());
         };
         let rejection = std::task::ready!(poll(watch));
@@ -137,17 +154,22 @@ impl Guard {
             key = rejection.key_id().map(tracing::field::display),
             "an answer is ended"
         );
-        self.watch = Watching::Ended(self.ending_for(&rejection));
+        let last = self.ending_for(&rejection);
+        self.watching().state = State::Ended(last);
         Poll::Ready(())
+    }
+
+    fn is_between_events(&self) -> bool {
+        let watching = self.watching.as_ref();
+        watching.is_none_or(|watching| watching.tail.is_between_events())
     }
 
     fn ending_for(&self, rejection: &Rejection) -> Option<Frame<Bytes>> {
         match &self.ending {
-            Ending::Event(name, data) if self.tail.is_between_events() => {
-                let event = format!("event: {name}\ndata: {}\n\n", data.of(rejection));
-                Some(Frame::data(Bytes::from(event)))
+            Ending::Event(data) if self.is_between_events() => {
+                Some(Frame::data(Bytes::from(data.event(rejection))))
             }
-            Ending::Stop | Ending::Event(..) => None,
+            Ending::Stop | Ending::Event(_) => None,
             Ending::Grpc => {
                 let mut trailers = HeaderMap::new();
                 grpc_status(&mut trailers, rejection);

@@ -46,6 +46,7 @@ mod respond;
 mod scope;
 mod service;
 mod signed;
+mod turned_away;
 
 use std::sync::Arc;
 
@@ -234,13 +235,18 @@ impl ApiKeyLayer {
     /// Whether to send `RateLimit` and `RateLimit-Policy` with admitted responses. On by default.
     pub fn rate_limit_headers(mut self, on: bool) -> Self {
         self.headers.standard = on;
-        self
+        self.tell_limits()
     }
 
     /// Whether to send `X-RateLimit-Limit`, `-Remaining` and `-Reset` too. Off by default.
     pub fn legacy_rate_limit_headers(mut self, on: bool) -> Self {
         self.headers.legacy = on;
-        self
+        self.tell_limits()
+    }
+
+    fn tell_limits(self) -> Self {
+        let LimitHeaders { standard, legacy } = self.headers;
+        self.with_gate(|gate| gate.with_rules(|rules| rules.tell_limits = standard || legacy))
     }
 
     /// The gate behind the layer, for use without tower.
@@ -248,8 +254,8 @@ impl ApiKeyLayer {
         &self.gate
     }
 
-    fn with_gate(mut self, change: impl FnOnce(Gate) -> Gate) -> Self {
-        self.gate = change(self.gate);
+    fn with_gate(mut self, change: impl FnOnce(&Gate) -> Gate) -> Self {
+        self.gate = change(&self.gate);
         self
     }
 }

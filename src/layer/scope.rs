@@ -3,15 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::drain::Drain;
+use super::turned_away::TurnedAway;
 use super::{Respond, ResponseBody, StandardResponder};
 use crate::context::KeyContext;
 use crate::key::{ParseScopeError, Scope};
@@ -115,8 +114,7 @@ where
                 let mut response = self.layer.responder.respond(&rejection, &head);
                 response.extensions_mut().insert(rejection);
                 State::Refused {
-                    response: Some(response),
-                    rest: Drain::of(&head, body),
+                    turned_away: TurnedAway::unread(response, &head, body),
                 }
             }
         };
@@ -138,7 +136,7 @@ pin_project! {
     #[derive(Debug)]
     enum State<F, B> {
         Inner { #[pin] future: F },
-        Refused { response: Option<Response<Bytes>>, #[pin] rest: Option<Drain<B>> },
+        Refused { turned_away: TurnedAway<B> },
     }
 }
 
@@ -154,17 +152,7 @@ where
             StateProjection::Inner { future } => future
                 .poll(cx)
                 .map_ok(|response| response.map(ResponseBody::inner)),
-            StateProjection::Refused { response, mut rest } => {
-                if let Some(rest) = rest.as_mut().as_pin_mut() {
-                    ready!(rest.poll_done(cx));
-                }
-                rest.set(None);
-                match response.take() {
-                    Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
-                    // Polled again after it was ready, which the contract of futures forbids.
-                    None => Poll::Pending,
-                }
-            }
+            StateProjection::Refused { turned_away } => turned_away.poll_answer(cx).map(Ok),
         }
     }
 }

@@ -36,6 +36,24 @@ struct Limit {
     arrival: Arrival,
 }
 
+/// A limit that admitted a request, and how it stands then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing<'a> {
+    rule: &'a Arc<RateLimit>,
+    remaining: u32,
+    /// In nanoseconds.
+    full_in: u64,
+}
+
+impl Standing<'_> {
+    /// The same for those who are told of it. It refers to the limit, so making it costs threads that
+    /// share a key something.
+    pub(crate) fn status(self) -> LimitStatus {
+        let resets_in = Duration::from_nanos(self.full_in);
+        LimitStatus::new(Arc::clone(self.rule), self.remaining, resets_in)
+    }
+}
+
 /// A limit that refused, and when it would not.
 #[derive(Debug)]
 pub(crate) struct Exhausted {
@@ -88,7 +106,7 @@ impl LimitSet {
         &self,
         ticks: u64,
         cost_of: impl Fn(&RateLimit) -> u32,
-    ) -> Result<Option<LimitStatus>, Exhausted> {
+    ) -> Result<Option<Standing<'_>>, Exhausted> {
         let charge = |limit: &Limit| NonZeroU32::new(cost_of(&limit.rule));
         match &*self.limits {
             [] => Ok(None),
@@ -131,8 +149,8 @@ fn take_all(
     limits: &[Limit],
     ticks: u64,
     charge: impl Fn(&Limit) -> Option<NonZeroU32>,
-) -> Result<Option<LimitStatus>, Exhausted> {
-    let mut tightest: Option<LimitStatus> = None;
+) -> Result<Option<Standing<'_>>, Exhausted> {
+    let mut tightest: Option<Standing<'_>> = None;
     for (at, limit) in limits.iter().enumerate() {
         let Some(cost) = charge(limit) else { continue };
         match limit.take(ticks, cost) {
@@ -171,29 +189,28 @@ impl Limit {
         })
     }
 
-    fn take(&self, ticks: u64, cost: NonZeroU32) -> Result<LimitStatus, Exhausted> {
+    fn take(&self, ticks: u64, cost: NonZeroU32) -> Result<Standing<'_>, Exhausted> {
         RequestClock::set(ticks);
         match self.limiter.check_n(cost) {
-            Ok(Ok(after)) => Ok(self.status(after.remaining_burst_capacity(), ticks)),
+            Ok(Ok(after)) => Ok(self.standing(after.remaining_burst_capacity(), ticks)),
             Ok(Err(not_until)) => Err(Exhausted {
-                status: self.status(0, ticks),
+                status: self.standing(0, ticks).status(),
                 retry_after: not_until.wait_time_from(Nanos::new(ticks)),
             }),
             // No burst is large enough for one such request; waiting does not help.
             Err(_) => Err(Exhausted {
-                status: self.status(0, ticks),
+                status: self.standing(0, ticks).status(),
                 retry_after: self.rule.unit().duration(),
             }),
         }
     }
 
-    fn status(&self, remaining: u32, ticks: u64) -> LimitStatus {
-        let full_again = self.arrival.load().saturating_sub(ticks);
-        LimitStatus::new(
-            self.rule.clone(),
+    fn standing(&self, remaining: u32, ticks: u64) -> Standing<'_> {
+        Standing {
+            rule: &self.rule,
             remaining,
-            Duration::from_nanos(full_again),
-        )
+            full_in: self.arrival.load().saturating_sub(ticks),
+        }
     }
 }
 
@@ -308,7 +325,7 @@ mod tests {
             RateLimit::per_hour(1_000).named("hour"),
         ];
         let limits = LimitSet::new(&rules);
-        let first = limits.take(SECOND, |_| 1).unwrap().unwrap();
+        let first = limits.take(SECOND, |_| 1).unwrap().unwrap().status();
         assert_eq!((first.limit.name(), first.remaining), ("second", 0));
         for _ in 0..50 {
             let refused = limits.take(SECOND, |_| 1).unwrap_err();
@@ -335,7 +352,7 @@ mod tests {
         assert!(limits.take(SECOND, |_| 5).is_ok());
         assert!(limits.take(SECOND, |_| 5).is_err());
         assert_eq!(limits.take(SECOND, |_| 2).unwrap().unwrap().remaining, 0);
-        assert_eq!(limits.take(SECOND, |_| 0).unwrap(), None);
+        assert!(limits.take(SECOND, |_| 0).unwrap().is_none());
         // 7 of 10 are spent: the refused ones took nothing.
         let first = &limits.limits[0];
         assert_eq!(first.take(SECOND, NonZeroU32::MIN).unwrap().remaining, 2);

@@ -14,6 +14,7 @@ mod key;
 mod registry;
 mod sync;
 mod uses;
+mod watched;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use self::key::Reading;
-pub(crate) use self::key::{KeyState, LiveKey, SecretRef, Standing};
+pub(crate) use self::key::{KeyState, LiveKey, SecretRef, Snapshot, Standing};
 pub(crate) use self::registry::Stale;
 use self::registry::{Generation, Registry};
 use self::uses::Board;

@@ -36,7 +36,7 @@ impl Proof {
 
 /// What is remembered of a text.
 #[derive(Debug)]
-pub(crate) enum Recall {
+pub(super) enum Memory {
     /// It is a secret of this key.
     Proof(Proof),
     /// A moment ago it was no secret of any key, in this way.
@@ -85,17 +85,26 @@ impl ProofCache {
         }
     }
 
-    pub(crate) fn recall(&self, fingerprint: Fingerprint, ticks: u64) -> Recall {
+    pub(super) fn recall(&self, fingerprint: Fingerprint, ticks: u64) -> Memory {
         let number = fingerprint.as_u128();
         if let Some(proof) = self.proofs.get(&number) {
-            return Recall::Proof(proof);
+            return Memory::Proof(proof);
         }
         match self.failures.get(&number) {
             // The entry carries its end, so that the request's own time decides.
             Some(failure) if ticks < failure.until && failure.chapter == self.chapter() => {
-                Recall::Failure(failure.kind)
+                Memory::Failure(failure.kind)
             }
-            _ => Recall::Nothing,
+            _ => Memory::Nothing,
+        }
+    }
+
+    /// Notes that a proof is in use, though it was not asked for here. If it has had to go, it is
+    /// taken back: what it proves is true as long as its key is.
+    pub(super) fn touch(&self, fingerprint: Fingerprint, proof: &Proof) {
+        let number = fingerprint.as_u128();
+        if self.proofs.get(&number).is_none() {
+            self.proofs.insert(number, proof.clone());
         }
     }
 

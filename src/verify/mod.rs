@@ -12,6 +12,8 @@ mod cache;
 mod countdown;
 mod fingerprint;
 mod flight;
+mod front;
+mod pass;
 mod pepper;
 mod pool;
 mod scheme;
@@ -24,19 +26,22 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use self::cache::Chapter;
-pub(crate) use self::cache::{Proof, ProofCache, Recall};
+use self::cache::{Chapter, Memory};
+pub(crate) use self::cache::{Proof, ProofCache};
 pub(crate) use self::fingerprint::{Fingerprint, Fingerprinter};
 use self::flight::Flights;
+use self::front::{Fronts, Memory as Remembered};
+pub(crate) use self::pass::Pass;
 pub use self::pepper::Pepper;
 pub(crate) use self::pepper::Peppers;
-use self::pool::{HashPool, Memory};
+use self::pool::{HashPool, Memory as Blocks};
 pub(crate) use self::scheme::StoredHash;
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::key::{ApiKey, Credential, CredentialId, Handle, KeyRecord, ParsedKey};
+use crate::key::{ApiKey, Carrier, Credential, CredentialId, Handle, KeyRecord, ParsedKey};
 use crate::live::Live;
+use crate::rejection::RejectionKind;
 use crate::store::KeyStore;
 
 /// Rows that changed under our hands this often in a row are left to a later request.
@@ -48,6 +53,7 @@ pub(crate) struct Verifier {
     work: Arc<Work>,
     flights: Flights<(Fingerprint, Chapter), Outcome>,
     fingerprints: Fingerprinter,
+    fronts: Fronts,
 }
 
 /// What verification needs; shared with the tasks that carry it out.
@@ -96,6 +102,16 @@ pub(crate) enum Outcome {
     Unavailable,
 }
 
+/// What is remembered of a text.
+#[derive(Debug)]
+pub(crate) enum Recall {
+    /// It is a secret of a key.
+    Pass(Arc<Pass>),
+    /// A moment ago it was no secret of any key, in this way.
+    Failure(RejectionKind),
+    Nothing,
+}
+
 /// How a verifier is set up.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -106,6 +122,7 @@ pub(crate) struct Settings {
     pub(crate) lookups: usize,
     pub(crate) deadline: Duration,
     pub(crate) cached_keys: u64,
+    pub(crate) keys_at_hand: usize,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -134,6 +151,7 @@ impl Verifier {
             }),
             flights: Flights::default(),
             fingerprints: Fingerprinter::random(),
+            fronts: Fronts::new(settings.keys_at_hand),
         }
     }
 
@@ -142,9 +160,40 @@ impl Verifier {
         self.fingerprints.of(text)
     }
 
-    /// What is remembered of a text. Neither waits nor allocates.
-    pub(crate) fn recall(&self, fingerprint: Fingerprint, ticks: u64) -> Recall {
-        self.work.cache.recall(fingerprint, ticks)
+    /// The pass for a text, if this thread has it at hand. Neither waits nor, while nothing changes,
+    /// allocates.
+    pub(crate) fn at_hand(&self, fingerprint: Fingerprint, carrier: Carrier) -> Option<Arc<Pass>> {
+        let pass = match self.fronts.recall(fingerprint) {
+            Remembered::Known(pass) => pass,
+            Remembered::Touch(pass) => {
+                self.work.cache.touch(fingerprint, pass.proof());
+                pass
+            }
+            Remembered::Nothing => return None,
+        };
+        if pass.is_good(carrier) {
+            return Some(pass);
+        }
+        if pass.proof().live().has_ended() {
+            self.fronts.forget(fingerprint);
+            return None;
+        }
+        Some(self.keep(fingerprint, Pass::new(pass.proof().clone(), carrier)))
+    }
+
+    /// What is remembered of a text that this thread has not at hand. Does not wait.
+    pub(crate) fn recall(&self, fingerprint: Fingerprint, carrier: Carrier, ticks: u64) -> Recall {
+        match self.work.cache.recall(fingerprint, ticks) {
+            Memory::Proof(proof) => Recall::Pass(self.keep(fingerprint, Pass::new(proof, carrier))),
+            Memory::Failure(kind) => Recall::Failure(kind),
+            Memory::Nothing => Recall::Nothing,
+        }
+    }
+
+    fn keep(&self, fingerprint: Fingerprint, pass: Pass) -> Arc<Pass> {
+        let pass = Arc::new(pass);
+        self.fronts.remember(fingerprint, &pass);
+        pass
     }
 
     /// Finds out about a text that is not remembered, together with everybody who asks meanwhile.
@@ -285,10 +334,10 @@ impl Work {
 
     async fn slow<T: Send + 'static>(
         &self,
-        hash: impl FnOnce(&mut Memory) -> Result<T, Error> + Send + 'static,
+        hash: impl FnOnce(&mut Blocks) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let counts = Arc::clone(&self.counts);
-        let counted = move |memory: &mut Memory| {
+        let counted = move |memory: &mut Blocks| {
             // Counted where it begins: what finds no place in the queue costs nothing.
             counts.slow_hashes.fetch_add(1, Ordering::Relaxed);
             hash(memory)

@@ -114,9 +114,9 @@ impl Exchange {
         let ending = match &self.id {
             Some(id) => {
                 let data = EventData::JsonRpc(id.clone());
-                Ending::of(response.headers(), "message", data)
+                Ending::of(response.headers(), data)
             }
-            None => Ending::of(response.headers(), "error", EventData::Api),
+            None => Ending::of(response.headers(), EventData::Api),
         };
         let guard = Guard::new(admission, ending);
         response.map(|body| body.guarded(guard))

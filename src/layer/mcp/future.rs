@@ -18,8 +18,8 @@ use super::judge::Verdict;
 use crate::context::KeyContext;
 use crate::gate::{Admission, Costs};
 use crate::key::LimitStatus;
-use crate::layer::drain::Drain;
 use crate::layer::reading::{Read, Reading};
+use crate::layer::turned_away::TurnedAway;
 use crate::layer::{ReadBody, ResponseBody};
 use crate::mcp::ListFilter;
 use crate::rejection::{Rejection, RejectionKind};
@@ -40,7 +40,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, B, R, F> {
-        Refused { response: Option<Response<Bytes>>, #[pin] rest: Option<Drain<B>> },
+        Refused { turned_away: TurnedAway<B> },
         Reading { #[pin] reading: Reading<B>, call: Option<Call<S>> },
         Charging { charge: Charge, passing: Option<Passing<S, B>> },
         Inner { #[pin] future: F, exchange: Option<Exchange> },
@@ -84,8 +84,7 @@ where
     pub(super) fn refused(response: Response<Bytes>, head: &Parts, body: B) -> Self {
         Self {
             state: State::Refused {
-                response: Some(response),
-                rest: Drain::of(head, body),
+                turned_away: TurnedAway::unread(response, head, body),
             },
         }
     }
@@ -130,15 +129,8 @@ where
             // In each arm nothing is there any more only if the future is polled again after it was
             // ready, which the contract of futures forbids.
             let next = match state.as_mut().project() {
-                StateProjection::Refused { response, mut rest } => {
-                    if let Some(rest) = rest.as_mut().as_pin_mut() {
-                        ready!(rest.poll_done(cx));
-                    }
-                    rest.set(None);
-                    return match response.take() {
-                        Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
-                        None => Poll::Pending,
-                    };
+                StateProjection::Refused { turned_away } => {
+                    return turned_away.poll_answer(cx).map(Ok);
                 }
                 StateProjection::Reading { reading, call } => {
                     let read = ready!(reading.poll_read(cx));
@@ -223,10 +215,9 @@ impl<S> Call<S> {
     }
 
     fn refused<B, R, F>(&self, refusal: Refusal) -> State<S, B, R, F> {
-        let response = self.layer.refuse(refusal, &self.head, self.key.key_id());
+        let answer = self.layer.refuse(refusal, &self.head, self.key.key_id());
         State::Refused {
-            response: Some(response),
-            rest: None,
+            turned_away: TurnedAway::with(answer),
         }
     }
 }

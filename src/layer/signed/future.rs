@@ -13,8 +13,8 @@ use tower_service::Service;
 
 use super::SignedRequestLayer;
 use super::judge::Claimed;
-use crate::layer::drain::Drain;
 use crate::layer::reading::{Read, Reading};
+use crate::layer::turned_away::TurnedAway;
 use crate::layer::{ReadBody, ResponseBody};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::signing::Verification;
@@ -35,7 +35,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
-        Refused { response: Option<Response<Bytes>>, #[pin] rest: Option<Drain<B>> },
+        Refused { turned_away: TurnedAway<B> },
         Reading { #[pin] reading: Reading<B, Verification>, call: Option<Call<S>> },
         Asking { answer: Answer, call: Option<(Call<S>, ReadBody<B>)> },
         Inner { #[pin] future: F },
@@ -67,8 +67,7 @@ where
     pub(super) fn refused(response: Response<Bytes>, head: &Parts, body: B) -> Self {
         Self {
             state: State::Refused {
-                response: Some(response),
-                rest: Drain::of(head, body),
+                turned_away: TurnedAway::unread(response, head, body),
             },
         }
     }
@@ -110,16 +109,8 @@ where
                     let response = ready!(future.poll(cx))?;
                     return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }
-                StateProjection::Refused { response, mut rest } => {
-                    if let Some(rest) = rest.as_mut().as_pin_mut() {
-                        ready!(rest.poll_done(cx));
-                    }
-                    rest.set(None);
-                    return match response.take() {
-                        Some(response) => Poll::Ready(Ok(response.map(ResponseBody::own))),
-                        // Polled again after it was ready, which the contract of futures forbids.
-                        None => Poll::Pending,
-                    };
+                StateProjection::Refused { turned_away } => {
+                    return turned_away.poll_answer(cx).map(Ok);
                 }
                 StateProjection::Reading { reading, call } => {
                     let read = ready!(reading.poll_read(cx));
@@ -190,9 +181,9 @@ impl<S> Call<S> {
 
     /// Whatever came of the body has been read, and the rest is not worth it.
     fn refused<B, F>(self, rejection: Rejection) -> State<S, B, F> {
+        let answer = self.layer.answer(rejection, &self.head);
         State::Refused {
-            response: Some(self.layer.answer(rejection, &self.head)),
-            rest: None,
+            turned_away: TurnedAway::with(answer),
         }
     }
 }
