@@ -283,6 +283,11 @@ impl Rejection {
         rejection
     }
 
+    /// Whether it says what rejections of its kind say, and nothing else.
+    pub(crate) fn says_the_usual(&self) -> bool {
+        self.0.code == self.0.kind.code() && self.0.message == self.0.kind.message()
+    }
+
     /// The same rejection with a sentence of its own.
     #[must_use]
     pub(crate) fn saying(mut self, message: String) -> Self {

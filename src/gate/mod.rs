@@ -31,7 +31,7 @@ pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
 use crate::client_ip::{AddressBucket, ClientIp};
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::extract::{ExtractKey, Found, without_attempts};
 use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
@@ -197,14 +197,14 @@ impl Gate {
 
     /// The part of [`admit`](Self::admit) that never waits; enough for every remembered key.
     pub(crate) fn try_admit(&self, head: &mut Parts) -> Attempt {
-        let now = self.core.shared.clock.now();
-        let decision = match self.remember(head, now) {
+        let decision = match self.remember(head) {
             Err(rejection) => Err(rejection),
             Ok((carrier, Memory::New(fingerprint, presented))) => {
                 let question = Question::New(fingerprint, presented);
                 return Attempt::Unproven(Unproven { carrier, question });
             }
             Ok((carrier, Memory::Key(fingerprint, pass))) => {
+                let now = self.core.shared.clock.now();
                 match self.judge(head, pass, carrier, now, None) {
                     Ok(permit) => Ok(permit),
                     // The key was deleted. The same text may have been taken over as a key
@@ -229,7 +229,7 @@ impl Gate {
 
     /// Steps 1 and 2, and what is remembered of the key. What this thread has at hand is not read for
     /// its form again: it was good when it was proven.
-    fn remember(&self, head: &Parts, now: Moment) -> Result<(Carrier, Memory), Rejection> {
+    fn remember(&self, head: &Parts) -> Result<(Carrier, Memory), Rejection> {
         let Shared {
             verifier, formats, ..
         } = &*self.core.shared;
@@ -242,7 +242,7 @@ impl Gate {
             return Ok((carrier, Memory::Key(fingerprint, pass)));
         }
         let key = self.read(text)?;
-        match verifier.recall(fingerprint, carrier, now.ticks) {
+        match verifier.recall(fingerprint, carrier) {
             Recall::Pass(pass) => Ok((carrier, Memory::Key(fingerprint, pass))),
             Recall::Failure(kind) => Err(Rejection::new(kind)),
             Recall::Nothing => Ok((carrier, Memory::New(fingerprint, key.into()))),

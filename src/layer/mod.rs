@@ -39,6 +39,7 @@ mod body_fault;
 mod drain;
 mod future;
 mod guard;
+mod limit_headers;
 mod mcp;
 mod read_body;
 mod reading;
@@ -49,6 +50,8 @@ mod signed;
 mod turned_away;
 
 use std::sync::Arc;
+
+use self::limit_headers::LimitHeaders;
 
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
@@ -93,22 +96,12 @@ pub struct ApiKeyLayer {
     headers: LimitHeaders,
 }
 
-/// Which headers tell callers about their limits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LimitHeaders {
-    standard: bool,
-    legacy: bool,
-}
-
 impl ApiKeyLayer {
     pub(crate) fn new(gate: Gate) -> Self {
         Self {
             gate,
             responder: Arc::new(StandardResponder::new()),
-            headers: LimitHeaders {
-                standard: true,
-                legacy: false,
-            },
+            headers: LimitHeaders::default(),
         }
     }
 
@@ -245,8 +238,8 @@ impl ApiKeyLayer {
     }
 
     fn tell_limits(self) -> Self {
-        let LimitHeaders { standard, legacy } = self.headers;
-        self.with_gate(|gate| gate.with_rules(|rules| rules.tell_limits = standard || legacy))
+        let tell = self.headers.any();
+        self.with_gate(|gate| gate.with_rules(|rules| rules.tell_limits = tell))
     }
 
     /// The gate behind the layer, for use without tower.

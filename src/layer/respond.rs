@@ -1,6 +1,7 @@
 //! Refusals as answers: the one place where a [`Rejection`] becomes HTTP.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,8 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::LimitHeaders;
 use super::body_fault::BodyFault;
+use super::limit_headers::LimitHeaders;
 use crate::key::Carrier;
 use crate::key::{LimitStatus, Scope};
 use crate::rejection::{Rejection, RejectionKind, RejectionType};
@@ -44,6 +45,44 @@ pub struct StandardResponder {
     no_challenge: bool,
     resource_metadata: Option<String>,
     doc_url: Option<String>,
+    prepared: Arc<Prepared>,
+}
+
+/// The answers that say no more than that there was no key, or no good one: written once. A flood of
+/// wrong keys asks for little else.
+#[derive(Debug, Default)]
+struct Prepared {
+    missing: [OnceLock<Answer>; 2],
+    invalid: [OnceLock<Answer>; 2],
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    body: Bytes,
+    challenge: Option<HeaderValue>,
+}
+
+impl Prepared {
+    /// Where the answer to a rejection stands, if it is always the same.
+    fn place(&self, rejection: &Rejection, shape: Shape) -> Option<&OnceLock<Answer>> {
+        let answers = match rejection.kind() {
+            RejectionKind::Missing => &self.missing,
+            RejectionKind::Malformed
+            | RejectionKind::Unknown
+            | RejectionKind::WrongSecret
+            | RejectionKind::Revoked => &self.invalid,
+            _ => return None,
+        };
+        let is_plain = rejection.retry_after().is_none()
+            && rejection.says_the_usual();
+        let [api, mcp] = answers;
+        match shape {
+            Shape::Api if is_plain => Some(api),
+            Shape::Mcp if is_plain => Some(mcp),
+            _ => None,
+        }
+    }
 }
 
 impl StandardResponder {
@@ -56,6 +95,7 @@ impl StandardResponder {
     /// for an OAuth server.
     pub fn without_challenge(mut self) -> Self {
         self.no_challenge = true;
+        self.prepared = Arc::default();
         self
     }
 
@@ -65,12 +105,14 @@ impl StandardResponder {
         // Quoted in the challenge, where neither of these may stand; nor do they in a URL.
         let url = url.into().replace('"', "%22").replace('\\', "%5C");
         self.resource_metadata = Some(url);
+        self.prepared = Arc::default();
         self
     }
 
     /// Adds a link to your documentation to every answer.
     pub fn doc_url(mut self, url: impl Into<String>) -> Self {
         self.doc_url = Some(url.into());
+        self.prepared = Arc::default();
         self
     }
 
@@ -158,18 +200,44 @@ impl StandardResponder {
 impl Respond for StandardResponder {
     fn respond(&self, rejection: &Rejection, head: &Parts) -> Response<Bytes> {
         let shape = Shape::of(head);
+        if shape == Shape::Grpc {
+            return grpc(rejection, head);
+        }
+        let Some(prepared) = self.prepared.place(rejection, shape) else {
+            return self.answer(rejection, shape).response(rejection);
+        };
+        prepared
+            .get_or_init(|| self.answer(rejection, shape))
+            .response(rejection)
+    }
+}
+
+impl StandardResponder {
+    fn answer(&self, rejection: &Rejection, shape: Shape) -> Answer {
         let (status, kind) = status(rejection, shape);
         let body = match shape {
-            Shape::Grpc => return grpc(rejection, head),
             Shape::Mcp => self.json_rpc_body(rejection, kind),
-            Shape::Api => self.api_body(rejection, kind),
+            Shape::Api | Shape::Grpc => self.api_body(rejection, kind),
         };
-        let mut response = Response::new(Bytes::from(body));
-        *response.status_mut() = status;
+        let challenge = self.challenge(rejection, status);
+        Answer {
+            status,
+            body: body.into(),
+            challenge: challenge.and_then(|value| HeaderValue::try_from(value).ok()),
+        }
+    }
+}
+
+impl Answer {
+    fn response(&self, rejection: &Rejection) -> Response<Bytes> {
+        let mut response = Response::new(self.body.clone());
+        *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        insert(headers, WWW_AUTHENTICATE, self.challenge(rejection, status));
+        if let Some(challenge) = &self.challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
         let wait = rejection
             .retry_after()
             .map(|wait| whole_seconds(wait).to_string());
@@ -314,7 +382,7 @@ pub(super) fn decorate(
     wanted: LimitHeaders,
 ) {
     if let Some(limit) = limit {
-        insert_limits(headers, limit, wanted);
+        wanted.insert(headers, limit);
     }
     if carrier == Carrier::Path {
         conceal(headers);
@@ -328,19 +396,10 @@ pub(super) fn decorate_refusal(
     wanted: LimitHeaders,
 ) {
     if let Some(limit) = rejection.limit() {
-        insert_limits(headers, limit, wanted);
+        wanted.insert(headers, limit);
     }
     if rejection.carrier() == Some(Carrier::Path) {
         conceal(headers);
-    }
-}
-
-fn insert_limits(headers: &mut HeaderMap, limit: &LimitStatus, wanted: LimitHeaders) {
-    if wanted.standard {
-        insert_limit(headers, limit);
-    }
-    if wanted.legacy {
-        insert_legacy_limit(headers, limit);
     }
 }
 
@@ -348,31 +407,6 @@ fn insert_limits(headers: &mut HeaderMap, limit: &LimitStatus, wanted: LimitHead
 fn conceal(headers: &mut HeaderMap) {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-/// The fields of draft-ietf-httpapi-ratelimit-headers-11.
-fn insert_limit(headers: &mut HeaderMap, status: &LimitStatus) {
-    let (limit, name) = (&status.limit, status.limit.name());
-    let window = limit.unit().duration().as_secs();
-    let policy = format!(r#""{name}";q={};w={window}"#, limit.count());
-    let reset = whole_seconds(status.resets_in);
-    let state = format!(r#""{name}";r={};t={reset}"#, status.remaining);
-    insert(
-        headers,
-        HeaderName::from_static("ratelimit-policy"),
-        Some(policy),
-    );
-    insert(headers, HeaderName::from_static("ratelimit"), Some(state));
-}
-
-fn insert_legacy_limit(headers: &mut HeaderMap, status: &LimitStatus) {
-    for (name, number) in [
-        ("x-ratelimit-limit", u64::from(status.limit.count())),
-        ("x-ratelimit-remaining", u64::from(status.remaining)),
-        ("x-ratelimit-reset", whole_seconds(status.resets_in)),
-    ] {
-        headers.insert(name, HeaderValue::from(number));
-    }
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {

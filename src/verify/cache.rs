@@ -85,14 +85,15 @@ impl ProofCache {
         }
     }
 
-    pub(super) fn recall(&self, fingerprint: Fingerprint, ticks: u64) -> Memory {
+    pub(super) fn recall(&self, fingerprint: Fingerprint) -> Memory {
         let number = fingerprint.as_u128();
         if let Some(proof) = self.proofs.get(&number) {
             return Memory::Proof(proof);
         }
         match self.failures.get(&number) {
-            // The entry carries its end, so that the request's own time decides.
-            Some(failure) if ticks < failure.until && failure.chapter == self.chapter() => {
+            Some(failure)
+                if failure.chapter == self.chapter() && failure.until > self.clock.now().ticks =>
+            {
                 Memory::Failure(failure.kind)
             }
             _ => Memory::Nothing,

@@ -182,8 +182,8 @@ impl Verifier {
     }
 
     /// What is remembered of a text that this thread has not at hand. Does not wait.
-    pub(crate) fn recall(&self, fingerprint: Fingerprint, carrier: Carrier, ticks: u64) -> Recall {
-        match self.work.cache.recall(fingerprint, ticks) {
+    pub(crate) fn recall(&self, fingerprint: Fingerprint, carrier: Carrier) -> Recall {
+        match self.work.cache.recall(fingerprint) {
             Memory::Proof(proof) => Recall::Pass(self.keep(fingerprint, Pass::new(proof, carrier))),
             Memory::Failure(kind) => Recall::Failure(kind),
             Memory::Nothing => Recall::Nothing,
