@@ -237,8 +237,10 @@ impl RejectionKind {
     }
 }
 
+// Most requests are admitted: whatever makes a rejection is kept out of their way.
 impl Rejection {
     /// A rejection with the standard code and message of its kind.
+    #[cold]
     pub fn new(kind: RejectionKind) -> Self {
         Self(Arc::new(Facts {
             kind,
@@ -263,6 +265,7 @@ impl Rejection {
     }
 
     /// A refusal because a scope of `required` is missing.
+    #[cold]
     pub fn scope_missing(required: Arc<[Scope]>) -> Self {
         let mut rejection = Self::new(RejectionKind::ScopeMissing);
         Arc::make_mut(&mut rejection.0).scopes = required;
@@ -270,6 +273,7 @@ impl Rejection {
     }
 
     /// A refusal because a rate limit is used up.
+    #[cold]
     pub fn rate_limited(limit: LimitStatus, retry_after: Duration) -> Self {
         let mut rejection = Self::new(RejectionKind::RateLimited).retry_after_wait(retry_after);
         Arc::make_mut(&mut rejection.0).limit = Some(limit);
@@ -277,6 +281,7 @@ impl Rejection {
     }
 
     /// A refusal because a quota is used up.
+    #[cold]
     pub fn quota_exceeded(quota: Quota, retry_after: Duration) -> Self {
         let mut rejection = Self::new(RejectionKind::QuotaExceeded).retry_after_wait(retry_after);
         Arc::make_mut(&mut rejection.0).quota = Some(quota);
@@ -297,6 +302,7 @@ impl Rejection {
 
     /// The same rejection with a time to wait before trying again.
     #[must_use]
+    #[cold]
     pub fn retry_after_wait(mut self, wait: Duration) -> Self {
         Arc::make_mut(&mut self.0).retry_after = Some(wait);
         self
@@ -304,6 +310,7 @@ impl Rejection {
 
     /// The same rejection, of the (proven) key `id`.
     #[must_use]
+    #[cold]
     pub fn of_key(mut self, id: KeyId) -> Self {
         Arc::make_mut(&mut self.0).key = Some(id);
         self
@@ -311,6 +318,7 @@ impl Rejection {
 
     /// The same rejection, of a key that was presented in this place.
     #[must_use]
+    #[cold]
     pub(crate) fn presented_in(mut self, carrier: Carrier) -> Self {
         Arc::make_mut(&mut self.0).carrier = Some(carrier);
         self

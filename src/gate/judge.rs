@@ -7,10 +7,10 @@ use http::request::Parts;
 use super::admission::Costs;
 use super::refused::Refused;
 use super::{Admission, Gate, Permit, unavailable};
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::context::KeyContext;
-use crate::key::{Carrier, KeyInfo, LimitStatus, RateLimit};
-use crate::limit::{Standing as LimitStanding, Withdrawal};
+use crate::key::{Carrier, KeyInfo, LimitStatus, Quota, RateLimit};
+use crate::limit::{Exhausted, Standing as LimitStanding, Withdrawal};
 use crate::live::{KeyState, SecretRef, Standing};
 use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
@@ -86,8 +86,10 @@ impl Gate {
             seen = newer.insert(key.snapshot());
             self.check(head, seen.value(), proof, now)?;
         }
-        seen.value().note_use(proof.secret(), now.wall);
-        live.note_use(key);
+        if pass.is_use_news(now.wall) {
+            seen.value().note_use(proof.secret(), now.wall);
+            live.note_use(key);
+        }
         let context = match newer {
             None => pass.context().clone(),
             Some(newer) => {
@@ -111,9 +113,7 @@ impl Gate {
             Withdrawal::Made(receipt) => receipt,
             Withdrawal::NotHeld => return Err(Refused::NotHeld),
             Withdrawal::Exhausted(quota, resets_at) => {
-                let wait = resets_at.saturating_since(now.wall);
-                let rejection = Rejection::quota_exceeded(quota, wait).of_key(state.info.id);
-                return Err(rejection.into());
+                return Err(quota_exceeded(quota, resets_at, state, now).into());
             }
         };
         let server = self.core.rules.server.name();
@@ -123,11 +123,7 @@ impl Gate {
                 .map(LimitStanding::status)),
             Err(exhausted) => {
                 state.quotas.untake(total, receipt);
-                Err(
-                    Rejection::rate_limited(exhausted.status, exhausted.retry_after)
-                        .of_key(state.info.id)
-                        .into(),
-                )
+                Err(rate_limited(exhausted, state).into())
             }
         }
     }
@@ -205,6 +201,7 @@ impl Gate {
     }
 
     /// Keeps the key for the layer that verifies signatures.
+    #[inline(never)]
     fn hand_on(&self, head: &mut Parts, now: Moment) {
         // Read once more, since most requests do without: the head is as it was when it was judged.
         let key = self.find(head).ok();
@@ -213,6 +210,17 @@ impl Gate {
             head.extensions.insert(secret);
         }
     }
+}
+
+#[cold]
+fn quota_exceeded(quota: Quota, resets_at: Timestamp, state: &KeyState, now: Moment) -> Rejection {
+    let wait = resets_at.saturating_since(now.wall);
+    Rejection::quota_exceeded(quota, wait).of_key(state.info.id)
+}
+
+#[cold]
+fn rate_limited(exhausted: Exhausted, state: &KeyState) -> Rejection {
+    Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(state.info.id)
 }
 
 /// Whether the key and the presented one of its secrets are in force.

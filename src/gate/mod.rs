@@ -147,7 +147,7 @@ enum Question {
 
 /// What is remembered of a well-formed key.
 enum Memory {
-    Key(Fingerprint, Arc<Pass>),
+    Key(Arc<Pass>),
     /// Nothing, so it has to be proven.
     New(Fingerprint, Presented),
 }
@@ -203,28 +203,40 @@ impl Gate {
                 let question = Question::New(fingerprint, presented);
                 return Attempt::Unproven(Unproven { carrier, question });
             }
-            Ok((carrier, Memory::Key(fingerprint, pass))) => {
+            Ok((carrier, Memory::Key(pass))) => {
                 let now = self.core.shared.clock.now();
                 match self.judge(head, pass, carrier, now, None) {
-                    Ok(permit) => Ok(permit),
-                    // The key was deleted. The same text may have been taken over as a key
-                    // again, under another id.
-                    Err((Refused::By(rejection), pass)) if pass.proof().live().has_ended() => {
-                        if let Ok((carrier, key)) = self.find(head) {
-                            let question = Question::New(fingerprint, key.into());
+                    Ok(permit) => return Attempt::Decided(Ok(permit)),
+                    Err((refused, pass)) => match self.again(head, refused, pass) {
+                        Ok(question) => {
                             return Attempt::Unproven(Unproven { carrier, question });
                         }
-                        Err(rejection)
-                    }
-                    Err((Refused::By(rejection), _)) => Err(rejection),
-                    Err((Refused::Aged | Refused::NotHeld, pass)) => {
-                        let question = Question::Aged(pass);
-                        return Attempt::Unproven(Unproven { carrier, question });
-                    }
+                        Err(rejection) => Err(rejection),
+                    },
                 }
             }
         };
         Attempt::Decided(decision.map_err(|rejection| self.turn_away(head, rejection)))
+    }
+
+    /// Whether a key that was not admitted has to be looked at again.
+    #[cold]
+    fn again(
+        &self,
+        head: &Parts,
+        refused: Refused,
+        pass: Arc<Pass>,
+    ) -> Result<Question, Rejection> {
+        match refused {
+            // The key was deleted. The same text may have been taken over as a key again, under
+            // another id.
+            Refused::By(rejection) if pass.proof().live().has_ended() => match self.find(head) {
+                Ok((_, key)) => Ok(Question::New(pass.fingerprint(), key.into())),
+                Err(_) => Err(rejection),
+            },
+            Refused::By(rejection) => Err(rejection),
+            Refused::Aged | Refused::NotHeld => Ok(Question::Aged(pass)),
+        }
     }
 
     /// Steps 1 and 2, and what is remembered of the key. What this thread has at hand is not read for
@@ -239,13 +251,24 @@ impl Gate {
         }
         let fingerprint = verifier.fingerprint(text);
         if let Some(pass) = verifier.at_hand(fingerprint, carrier) {
-            return Ok((carrier, Memory::Key(fingerprint, pass)));
+            return Ok((carrier, Memory::Key(pass)));
         }
+        let memory = self.ask_cache(text, fingerprint, carrier)?;
+        Ok((carrier, memory))
+    }
+
+    #[inline(never)]
+    fn ask_cache(
+        &self,
+        text: &[u8],
+        fingerprint: Fingerprint,
+        carrier: Carrier,
+    ) -> Result<Memory, Rejection> {
         let key = self.read(text)?;
-        match verifier.recall(fingerprint, carrier) {
-            Recall::Pass(pass) => Ok((carrier, Memory::Key(fingerprint, pass))),
+        match self.core.shared.verifier.recall(fingerprint, carrier) {
+            Recall::Pass(pass) => Ok(Memory::Key(pass)),
             Recall::Failure(kind) => Err(Rejection::new(kind)),
-            Recall::Nothing => Ok((carrier, Memory::New(fingerprint, key.into()))),
+            Recall::Nothing => Ok(Memory::New(fingerprint, key.into())),
         }
     }
 
@@ -262,7 +285,7 @@ impl Gate {
             Question::New(fingerprint, presented) => self
                 .prove(head, fingerprint, presented)
                 .await
-                .map(|proof| Arc::new(Pass::new(proof, carrier))),
+                .map(|proof| Arc::new(Pass::new(fingerprint, proof, carrier))),
         };
         let decision = match pass {
             Ok(pass) => self.judge_renewed(head, pass, carrier, since).await,
@@ -396,6 +419,7 @@ impl Gate {
     }
 
     /// Takes every key out of a refused request, so that no responder or log can show one.
+    #[cold]
     fn turn_away(&self, head: &mut Parts, rejection: Rejection) -> Rejection {
         let mut rejection = rejection;
         for extractor in &self.core.rules.extractors {
@@ -438,6 +462,7 @@ impl Gate {
     }
 }
 
+#[cold]
 fn unavailable() -> Rejection {
     Rejection::new(RejectionKind::Unavailable).retry_after_wait(UNAVAILABLE_FOR)
 }

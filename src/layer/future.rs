@@ -47,6 +47,7 @@ impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
+    #[cold]
     pub(super) fn refused(rejection: &Rejection, head: &Parts, body: B, layer: &ApiKeyLayer) -> Self
     where
         B: Body,

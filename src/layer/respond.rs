@@ -74,8 +74,7 @@ impl Prepared {
             | RejectionKind::Revoked => &self.invalid,
             _ => return None,
         };
-        let is_plain = rejection.retry_after().is_none()
-            && rejection.says_the_usual();
+        let is_plain = rejection.retry_after().is_none() && rejection.says_the_usual();
         let [api, mcp] = answers;
         match shape {
             Shape::Api if is_plain => Some(api),

@@ -2,12 +2,13 @@
 
 use std::task::{Context, Poll};
 
+use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{ApiKeyLayer, ResponseBody, ResponseFuture};
-use crate::gate::Attempt;
+use crate::gate::{Attempt, Unproven};
 
 /// The service made by [`ApiKeyLayer`].
 #[derive(Clone, Debug)]
@@ -60,13 +61,21 @@ where
             Attempt::Decided(Err(rejection)) => {
                 ResponseFuture::refused(&rejection, &head, body, &self.layer)
             }
-            Attempt::Unproven(unproven) => {
-                // The service that was ready goes with the future; a fresh clone, which is not
-                // ready, stays for the next `poll_ready`.
-                let fresh = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, fresh);
-                ResponseFuture::verifying(self.layer.clone(), head, unproven, ready, body)
-            }
+            Attempt::Unproven(unproven) => self.verify(head, unproven, body),
         }
+    }
+}
+
+impl<S: Clone> ApiKeyService<S> {
+    #[cold]
+    fn verify<B>(&mut self, head: Parts, unproven: Unproven, body: B) -> ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        // The service that was ready goes with the future; a fresh clone, which is not ready, stays
+        // for the next `poll_ready`.
+        let fresh = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, fresh);
+        ResponseFuture::verifying(self.layer.clone(), head, unproven, ready, body)
     }
 }

@@ -193,15 +193,20 @@ impl Limit {
         RequestClock::set(ticks);
         match self.limiter.check_n(cost) {
             Ok(Ok(after)) => Ok(self.standing(after.remaining_burst_capacity(), ticks)),
-            Ok(Err(not_until)) => Err(Exhausted {
-                status: self.standing(0, ticks).status(),
-                retry_after: not_until.wait_time_from(Nanos::new(ticks)),
-            }),
+            Ok(Err(not_until)) => {
+                let wait = not_until.wait_time_from(Nanos::new(ticks));
+                Err(self.exhausted(ticks, wait))
+            }
             // No burst is large enough for one such request; waiting does not help.
-            Err(_) => Err(Exhausted {
-                status: self.standing(0, ticks).status(),
-                retry_after: self.rule.unit().duration(),
-            }),
+            Err(_) => Err(self.exhausted(ticks, self.rule.unit().duration())),
+        }
+    }
+
+    #[cold]
+    fn exhausted(&self, ticks: u64, retry_after: Duration) -> Exhausted {
+        Exhausted {
+            status: self.standing(0, ticks).status(),
+            retry_after,
         }
     }
 

@@ -6,5 +6,5 @@ mod local;
 mod quota;
 
 pub(crate) use failures::FailureLimiter;
-pub(crate) use local::{LimitSet, Standing};
+pub(crate) use local::{Exhausted, LimitSet, Standing};
 pub(crate) use quota::{QuotaSet, Withdrawal};

@@ -254,10 +254,7 @@ impl KeyState {
     /// Notes that a secret was accepted.
     pub(crate) fn note_use(&self, secret: SecretRef, now: Timestamp) {
         if let Some(known) = self.credentials.iter().find(|known| known.which == secret) {
-            // Most requests of a busy key find it written: a line that is only read stays shared.
-            if known.last_used.load(Ordering::Relaxed) != now.as_millis() {
-                known.last_used.store(now.as_millis(), Ordering::Relaxed);
-            }
+            known.last_used.store(now.as_millis(), Ordering::Relaxed);
         }
     }
 

@@ -18,19 +18,22 @@ use std::sync::{Arc, Weak};
 use super::{Fingerprint, Pass};
 
 /// How many hits there are for each question to the shared cache.
-const TOUCH_EVERY: u32 = 64;
+const TOUCH_EVERY: u8 = 64;
 
 /// How long a key in use is defended against others that fall on its place: so many of them must come
 /// for each time it was used since, and no more than that often.
 const DEFENCE: u8 = 7;
+
+/// How many texts find room where one may stand.
+const WAYS: usize = 4;
 
 /// The tables that threads keep for one verifier.
 #[derive(Debug)]
 pub(super) struct Fronts {
     /// While it lives so does the verifier.
     mark: Arc<()>,
-    /// A power of two, or zero for no tables.
-    places: usize,
+    /// How many shelves a table has: a power of two, or zero for no tables.
+    shelves: usize,
 }
 
 /// What a thread remembers of a text.
@@ -47,22 +50,59 @@ thread_local! {
 
 struct Table {
     of: Weak<()>,
-    places: Box<[Option<Place>]>,
+    shelves: Box<[Shelf]>,
 }
 
-struct Place {
-    fingerprint: Fingerprint,
-    pass: Arc<Pass>,
-    hits: u32,
-    defence: u8,
+/// The places where the passes of some texts may stand. One cache line: looking through it costs no
+/// more than looking at it.
+#[derive(Default)]
+#[repr(align(64))]
+struct Shelf {
+    /// Parts of the fingerprints. The whole is in the pass.
+    tags: [u32; WAYS],
+    passes: [Option<Arc<Pass>>; WAYS],
+    hits: [u8; WAYS],
+    defence: [u8; WAYS],
+}
+
+/// One place of a shelf.
+struct Place<'s> {
+    tag: &'s mut u32,
+    pass: &'s mut Option<Arc<Pass>>,
+    hits: &'s mut u8,
+    defence: &'s mut u8,
+}
+
+impl Shelf {
+    fn places(&mut self) -> impl Iterator<Item = Place<'_>> {
+        let numbers = self.hits.iter_mut().zip(&mut self.defence);
+        let places = self.tags.iter_mut().zip(&mut self.passes).zip(numbers);
+        places.map(|((tag, pass), (hits, defence))| Place {
+            tag,
+            pass,
+            hits,
+            defence,
+        })
+    }
+
+    fn place_of(&mut self, fingerprint: Fingerprint) -> Option<Place<'_>> {
+        let tag = tag_of(fingerprint);
+        self.places().find(|place| {
+            *place.tag == tag
+                && place
+                    .pass
+                    .as_ref()
+                    .is_some_and(|pass| pass.fingerprint() == fingerprint)
+        })
+    }
 }
 
 impl Fronts {
-    /// Tables of about so many places; none for zero.
-    pub(super) fn new(places: usize) -> Self {
+    /// Tables for about so many texts; none for zero.
+    pub(super) fn new(texts: usize) -> Self {
         Self {
             mark: Arc::new(()),
-            places: match places {
+            shelves: match texts.div_ceil(WAYS) {
                 0 => 0,
                 some => some.checked_next_power_of_two().unwrap_or(0),
             },
@@ -71,64 +111,68 @@ impl Fronts {
 
     /// What this thread remembers of a text.
     pub(super) fn recall(&self, fingerprint: Fingerprint) -> Memory {
-        self.with_place(fingerprint, |place| match place {
-            Some(found) if found.fingerprint == fingerprint => {
-                found.hits = found.hits.wrapping_add(1);
-                found.defence = found.defence.saturating_add(1).min(DEFENCE);
-                let pass = Arc::clone(&found.pass);
-                if found.hits.is_multiple_of(TOUCH_EVERY) {
-                    Memory::Touch(pass)
-                } else {
-                    Memory::Known(pass)
-                }
-            }
-            _ => Memory::Nothing,
+        self.with_shelf(fingerprint, |shelf| {
+            let place = shelf.place_of(fingerprint)?;
+            let pass = Arc::clone(place.pass.as_ref()?);
+            *place.hits = place.hits.wrapping_add(1);
+            *place.defence = place.defence.saturating_add(1).min(DEFENCE);
+            Some(if place.hits.is_multiple_of(TOUCH_EVERY) {
+                Memory::Touch(pass)
+            } else {
+                Memory::Known(pass)
+            })
         })
         .unwrap_or(Memory::Nothing)
     }
 
-    /// Remembers a pass on this thread, unless its place is taken by one that is used more often.
-    pub(super) fn remember(&self, fingerprint: Fingerprint, pass: &Arc<Pass>) {
-        self.with_place(fingerprint, |place| match place {
-            Some(same) if same.fingerprint == fingerprint => same.pass = Arc::clone(pass),
-            Some(other) if other.defence > 0 => other.defence -= 1,
-            place => {
-                *place = Some(Place {
-                    fingerprint,
-                    pass: Arc::clone(pass),
-                    hits: 0,
-                    defence: 0,
-                });
+    /// Remembers a pass on this thread, unless all its places are taken by ones that are used more
+    /// often.
+    pub(super) fn remember(&self, pass: &Arc<Pass>) {
+        let fingerprint = pass.fingerprint();
+        self.with_shelf(fingerprint, |shelf| {
+            if let Some(same) = shelf.place_of(fingerprint) {
+                *same.pass = Some(Arc::clone(pass));
+                return Some(());
             }
+            let worth = |place: &Place<'_>| place.pass.as_ref().map_or(0, |_| *place.defence + 1);
+            let least = shelf.places().min_by_key(worth)?;
+            if *least.defence > 0 {
+                *least.defence -= 1;
+            } else {
+                *least.tag = tag_of(fingerprint);
+                *least.pass = Some(Arc::clone(pass));
+                *least.hits = 0;
+            }
+            Some(())
         });
     }
 
     /// Forgets a text on this thread.
     pub(super) fn forget(&self, fingerprint: Fingerprint) {
-        self.with_place(fingerprint, |place| {
-            let found = place.as_ref();
-            if found.is_some_and(|found| found.fingerprint == fingerprint) {
-                *place = None;
-            }
+        self.with_shelf(fingerprint, |shelf| {
+            let place = shelf.place_of(fingerprint)?;
+            *place.pass = None;
+            *place.defence = 0;
+            Some(())
         });
     }
 
     /// Nothing where this thread can keep no table: it is about to end.
-    fn with_place<T>(
+    fn with_shelf<T>(
         &self,
         fingerprint: Fingerprint,
-        work: impl FnOnce(&mut Option<Place>) -> T,
+        work: impl FnOnce(&mut Shelf) -> Option<T>,
     ) -> Option<T> {
-        if self.places == 0 {
+        if self.shelves == 0 {
             return None;
         }
         TABLES
             .try_with(|tables| {
                 let mut tables = tables.try_borrow_mut().ok()?;
                 let table = self.table_in(&mut tables)?;
-                // The number of places is a power of two.
-                let at = fingerprint.as_u128() as usize & (self.places - 1);
-                table.places.get_mut(at).map(work)
+                // Their number is a power of two.
+                let at = fingerprint.as_u128() as usize & (self.shelves - 1);
+                table.shelves.get_mut(at).and_then(work)
             })
             .ok()
             .flatten()
@@ -138,17 +182,25 @@ impl Fronts {
         let is_mine = |table: &Table| std::ptr::eq(table.of.as_ptr(), Arc::as_ptr(&self.mark));
         let at = match tables.iter().position(is_mine) {
             Some(at) => at,
-            None => {
-                tables.retain(|table| table.of.strong_count() > 0);
-                tables.push(Table {
-                    of: Arc::downgrade(&self.mark),
-                    places: (0..self.places).map(|_| None).collect(),
-                });
-                tables.len() - 1
-            }
+            None => self.add_table(tables),
         };
         tables.get_mut(at)
     }
+
+    #[cold]
+    fn add_table(&self, tables: &mut Vec<Table>) -> usize {
+        tables.retain(|table| table.of.strong_count() > 0);
+        tables.push(Table {
+            of: Arc::downgrade(&self.mark),
+            shelves: (0..self.shelves).map(|_| Shelf::default()).collect(),
+        });
+        tables.len() - 1
+    }
+}
+
+/// A part of the fingerprint that does not choose the shelf.
+fn tag_of(fingerprint: Fingerprint) -> u32 {
+    (fingerprint.as_u128() >> 96) as u32
 }
 
 #[cfg(test)]
@@ -159,11 +211,11 @@ mod tests {
     use crate::testing::records::record;
     use crate::verify::{Fingerprinter, Proof};
 
-    fn pass(number: u64) -> Arc<Pass> {
+    fn pass(text: Fingerprint, number: u64) -> Arc<Pass> {
         let record = record(number);
         let live = Arc::new(LiveKey::of(&record));
         let secret = record.credentials.first().unwrap().into();
-        Arc::new(Pass::new(Proof::new(live, secret), Carrier::Bearer))
+        Arc::new(Pass::new(text, Proof::new(live, secret), Carrier::Bearer))
     }
 
     fn known(fronts: &Fronts, text: Fingerprint) -> Option<Arc<Pass>> {
@@ -176,8 +228,8 @@ mod tests {
     #[test]
     fn one_hit_in_many_asks_the_cache() {
         let (fronts, text) = (Fronts::new(16), Fingerprinter::random().of(b"text"));
-        fronts.remember(text, &pass(1));
-        let touches = (0..TOUCH_EVERY * 3)
+        fronts.remember(&pass(text, 1));
+        let touches = (0..u32::from(TOUCH_EVERY) * 3)
             .filter(|_| matches!(fronts.recall(text), Memory::Touch(_)))
             .count();
         assert_eq!(touches, 3);
@@ -186,28 +238,41 @@ mod tests {
     #[test]
     fn a_place_goes_to_whom_it_is_worth_most() {
         let (fronts, texts) = (Fronts::new(1), Fingerprinter::random());
-        let (busy, rare) = (texts.of(b"busy"), texts.of(b"rare"));
-        let (busy_pass, rare_pass) = (pass(1), pass(2));
-        fronts.remember(busy, &busy_pass);
-        for _ in 0..3 {
-            assert!(known(&fronts, busy).is_some());
-            assert!(known(&fronts, rare).is_none());
-            fronts.remember(rare, &rare_pass);
+        // One shelf: these stand on all of it.
+        let busy: Vec<_> = (0..WAYS as u64)
+            .map(|number| pass(texts.of(&number.to_be_bytes()), number))
+            .collect();
+        let rare = pass(texts.of(b"rare"), 9);
+        busy.iter().for_each(|pass| fronts.remember(pass));
+        for _ in 0..100 {
+            for pass in &busy {
+                assert!(Arc::ptr_eq(
+                    &known(&fronts, pass.fingerprint()).unwrap(),
+                    pass
+                ));
+            }
+            fronts.remember(&rare);
+            assert!(known(&fronts, rare.fingerprint()).is_none());
         }
-        assert!(known(&fronts, busy).is_some());
-        // It is not used any more, so it gives way before long.
-        for _ in 0..=DEFENCE {
-            fronts.remember(rare, &rare_pass);
+        // They are not used any more, so one gives way before long.
+        for _ in 0..=WAYS * usize::from(DEFENCE) {
+            fronts.remember(&rare);
         }
-        assert!(known(&fronts, busy).is_none());
-        assert!(Arc::ptr_eq(&known(&fronts, rare).unwrap(), &rare_pass));
+        assert!(Arc::ptr_eq(
+            &known(&fronts, rare.fingerprint()).unwrap(),
+            &rare
+        ));
+        let left = busy
+            .iter()
+            .filter(|pass| known(&fronts, pass.fingerprint()).is_some());
+        assert_eq!(left.count(), WAYS - 1);
     }
 
     #[test]
     fn what_is_kept_is_of_this_verifier_and_of_this_thread() {
         let text = Fingerprinter::random().of(b"text");
         let (one, other) = (Fronts::new(16), Fronts::new(16));
-        one.remember(text, &pass(1));
+        one.remember(&pass(text, 1));
         assert!(known(&one, text).is_some());
         assert!(known(&other, text).is_none());
         std::thread::scope(|scope| {
@@ -220,12 +285,12 @@ mod tests {
     #[test]
     fn tables_of_verifiers_that_are_gone_are_dropped_with_their_keys() {
         let text = Fingerprinter::random().of(b"text");
-        let (gone, kept) = (Fronts::new(16), pass(1));
-        gone.remember(text, &kept);
+        let (gone, kept) = (Fronts::new(16), pass(text, 1));
+        gone.remember(&kept);
         assert_eq!(Arc::strong_count(&kept), 2);
         drop(gone);
         // The thread notices when it makes the next table.
-        Fronts::new(16).remember(text, &pass(2));
+        Fronts::new(16).remember(&pass(text, 2));
         assert_eq!(Arc::strong_count(&kept), 1);
     }
 
@@ -233,7 +298,7 @@ mod tests {
     fn no_places_remember_nothing() {
         let text = Fingerprinter::random().of(b"text");
         let none = Fronts::new(0);
-        none.remember(text, &pass(1));
+        none.remember(&pass(text, 1));
         assert!(known(&none, text).is_none());
     }
 }

@@ -178,21 +178,22 @@ impl Verifier {
             self.fronts.forget(fingerprint);
             return None;
         }
-        Some(self.keep(fingerprint, Pass::new(pass.proof().clone(), carrier)))
+        let proof = pass.proof().clone();
+        Some(self.keep(Pass::new(fingerprint, proof, carrier)))
     }
 
     /// What is remembered of a text that this thread has not at hand. Does not wait.
     pub(crate) fn recall(&self, fingerprint: Fingerprint, carrier: Carrier) -> Recall {
         match self.work.cache.recall(fingerprint) {
-            Memory::Proof(proof) => Recall::Pass(self.keep(fingerprint, Pass::new(proof, carrier))),
+            Memory::Proof(proof) => Recall::Pass(self.keep(Pass::new(fingerprint, proof, carrier))),
             Memory::Failure(kind) => Recall::Failure(kind),
             Memory::Nothing => Recall::Nothing,
         }
     }
 
-    fn keep(&self, fingerprint: Fingerprint, pass: Pass) -> Arc<Pass> {
+    fn keep(&self, pass: Pass) -> Arc<Pass> {
         let pass = Arc::new(pass);
-        self.fronts.remember(fingerprint, &pass);
+        self.fronts.remember(&pass);
         pass
     }
 
