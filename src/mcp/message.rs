@@ -73,7 +73,14 @@ struct Params<'a> {
     uri: Option<Cow<'a, str>>,
     task_id: Option<Cow<'a, str>>,
     reference: Option<Box<Reference<'a>>>,
-    subscriptions: Vec<Cow<'a, str>>,
+    subscriptions: Subscribed<'a>,
+}
+
+/// What `subscriptions/listen` listens to: its `notifications`.
+#[derive(Debug, Default)]
+struct Subscribed<'a> {
+    uris: Vec<Cow<'a, str>>,
+    tasks: Vec<Cow<'a, str>>,
 }
 
 /// What `completion/complete` completes: its `ref`.
@@ -151,7 +158,12 @@ impl<'a> Message<'a> {
 
     /// `params.notifications.resourceSubscriptions`: the URIs to listen to.
     pub(crate) fn subscriptions(&self) -> &[Cow<'a, str>] {
-        &self.params.subscriptions
+        &self.params.subscriptions.uris
+    }
+
+    /// `params.notifications.taskIds`: the tasks to listen to.
+    pub(crate) fn task_subscriptions(&self) -> &[Cow<'a, str>] {
+        &self.params.subscriptions.tasks
     }
 
     fn read<A: MapAccess<'a>>(mut map: A, fault: &Fault) -> Result<Self, A::Error> {

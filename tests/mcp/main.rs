@@ -30,4 +30,5 @@ mod contract;
 mod lists;
 mod sessions;
 mod streams;
+mod tasks;
 mod world;

@@ -48,6 +48,10 @@ impl McpLayer {
                 log(&rejection);
                 match (id, style) {
                     (None, _) => accepted(rejection),
+                    // Not even a status tells a task of another key from one that is not there.
+                    (Some(id), _) if matches!(denied, Denied::Task(_)) => {
+                        by_json_rpc(unknown(&denied, &method, &id), rejection)
+                    }
                     (Some(_), DenialStyle::Http) => self.by_http(rejection, head),
                     (Some(id), style) => {
                         let body = message(&rejection, &denied, &method, &id, style);
@@ -142,8 +146,8 @@ fn message(
     id: &str,
     style: DenialStyle,
 ) -> String {
-    match style {
-        DenialStyle::Unknown => unknown(denied, method, id),
+    match (style, denied) {
+        (DenialStyle::Unknown, _) | (_, Denied::Task(_)) => unknown(denied, method, id),
         _ => json_rpc_answer(rejection, id),
     }
 }
@@ -155,6 +159,7 @@ fn unknown(denied: &Denied, method: &str, id: &str) -> String {
             (-32_602, format!("Unknown tool: {name}"))
         }
         (Denied::Prompt(name), _) => (-32_602, format!("Unknown prompt: {name}")),
+        (Denied::Task(_), _) => (-32_602, "Task not found".to_owned()),
         (Denied::Resource(_), _) => (-32_602, "Resource not found".to_owned()),
         (Denied::Method(_), _) | (_, Class::Unknown) => (-32_601, "Method not found".to_owned()),
         _ => (-32_602, "Invalid params".to_owned()),

@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::McpLayer;
 use super::answer::Refusal;
 use super::exchange::{Exchange, Reply};
-use super::judge::Verdict;
+use super::judge::{Begins, Verdict};
 use crate::context::KeyContext;
 use crate::gate::{Admission, Costs};
 use crate::key::LimitStatus;
@@ -67,6 +67,7 @@ struct Passing<S, B> {
     id: Option<Box<str>>,
     batch: Vec<Box<str>>,
     filter: Option<ListFilter>,
+    begins: Option<Begins>,
 }
 
 /// An answer whose body is being read.
@@ -97,6 +98,7 @@ where
             id: None,
             batch: Vec::new(),
             filter: None,
+            begins: None,
         };
         Self {
             state: passing.charged(costs),
@@ -177,7 +179,7 @@ where
                 StateProjection::Collecting { reading, parts } => {
                     let read = ready!(reading.poll_read(cx));
                     let Some(Collected {
-                        exchange,
+                        mut exchange,
                         head,
                         filter,
                     }) = parts.take()
@@ -208,6 +210,7 @@ impl<S> Call<S> {
             id,
             batch,
             filter,
+            begins,
         } = match self.layer.judge(&read.data, &self.key) {
             Ok(verdict) => verdict,
             Err(refusal) => return self.refused(refusal),
@@ -218,6 +221,7 @@ impl<S> Call<S> {
             id,
             batch,
             filter,
+            begins,
         };
         passing.charged(costs)
     }
@@ -285,6 +289,7 @@ impl<S, B> Passing<S, B> {
                 method,
                 id: self.id,
                 filter: self.filter,
+                begins: self.begins,
                 limit,
             }),
         }

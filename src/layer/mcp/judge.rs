@@ -13,7 +13,8 @@ use crate::context::KeyContext;
 use crate::gate::Costs;
 use crate::key::KeyInfo;
 use crate::mcp::{
-    Class, Denied, Kind, ListFilter, Message, Peeked, is_restricted, judge, needs_filter,
+    Class, Denied, Kind, ListFilter, ListKind, Message, OwnTasks, Peeked, is_restricted, judge,
+    needs_filter,
 };
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -38,6 +39,15 @@ pub(super) struct Verdict {
     pub(super) batch: Vec<Box<str>>,
     /// What the answer must not show.
     pub(super) filter: Option<ListFilter>,
+    /// What the answer may begin.
+    pub(super) begins: Option<Begins>,
+}
+
+/// A request whose answer may begin tasks, which are then the key's.
+pub(super) struct Begins {
+    pub(super) own: OwnTasks,
+    /// The ids of the requests that may, as raw JSON; without any it is one whose id was not read.
+    pub(super) asked: Option<Box<[Box<str>]>>,
 }
 
 impl McpLayer {
@@ -69,7 +79,12 @@ impl McpLayer {
         }
         match (is_plain_json(&head.headers), is_restricted) {
             (true, _) => Ok(Opening::Read),
-            (false, false) if may_be_json(&head.headers) => Ok(Opening::Pass(self.unread())),
+            (false, false) if may_be_json(&head.headers) => match self.own_tasks(key.key()) {
+                Some(own) if own.are_not_all() => {
+                    Err(Rejection::new(RejectionKind::MediaTypeUnsupported))
+                }
+                _ => Ok(Opening::Pass(self.unread())),
+            },
             (false, false) => Ok(Opening::Pass(Costs::Request(1))),
             (false, true) => Err(Rejection::new(RejectionKind::MediaTypeUnsupported)),
         }
@@ -78,20 +93,26 @@ impl McpLayer {
     /// Judges the body.
     pub(super) fn judge(&self, body: &Bytes, key: &KeyContext) -> Result<Verdict, Refusal> {
         let info = key.key();
+        let own = self.own_tasks(info);
         let peeked = match Message::peek(body) {
             Ok(peeked) => peeked,
-            // A key without restrictions may send anything; the server answers it.
-            Err(_) if !is_restricted(info.access, &info.mcp) => {
+            // A key without restrictions may send anything; the server answers it. But it may not
+            // be about the task of another key.
+            Err(_)
+                if !is_restricted(info.access, &info.mcp)
+                    && !own.as_ref().is_some_and(OwnTasks::are_not_all) =>
+            {
                 return Ok(Verdict {
                     costs: self.unread(),
                     id: None,
                     batch: Vec::new(),
                     filter: None,
+                    begins: None,
                 });
             }
             Err(fault) => return Err(Refusal::Unreadable(fault)),
         };
-        self.judge_messages(&peeked, info)?;
+        self.judge_messages(&peeked, info, own.as_ref())?;
         let messages = peeked.messages();
         let (id, batch) = match &peeked {
             Peeked::One(message) => (answerable_id(message), Vec::new()),
@@ -101,13 +122,25 @@ impl McpLayer {
             costs: self.costs(messages),
             id,
             batch,
-            filter: self.filter(messages, info),
+            filter: self.filter(messages, info, own.as_ref()),
+            begins: own.and_then(|own| begins(messages, own)),
         })
     }
 
-    fn judge_messages(&self, peeked: &Peeked<'_>, info: &KeyInfo) -> Result<(), Refusal> {
+    /// The key's tasks, unless tasks are bound to none.
+    pub(super) fn own_tasks(&self, info: &KeyInfo) -> Option<OwnTasks> {
+        let tasks = self.settings.tasks.as_ref();
+        tasks.map(|tasks| OwnTasks::new(tasks, info.id))
+    }
+
+    fn judge_messages(
+        &self,
+        peeked: &Peeked<'_>,
+        info: &KeyInfo,
+        own: Option<&OwnTasks>,
+    ) -> Result<(), Refusal> {
         let tools = &self.settings.read_only_tools;
-        let judge = |message: &Message<'_>| judge(message, info.access, &info.mcp, tools);
+        let judge = |message: &Message<'_>| judge(message, info.access, &info.mcp, tools, own);
         match peeked {
             Peeked::One(message) => judge(message).map_err(|denied| Refusal::Denied {
                 id: answerable_id(message),
@@ -158,10 +191,16 @@ impl McpLayer {
         Costs::Calls(calls.collect())
     }
 
-    fn filter(&self, messages: &[Message<'_>], info: &KeyInfo) -> Option<ListFilter> {
-        let is_filtered = |message: &&Message<'_>| {
-            let lists = message.class().lists();
-            lists.is_some_and(|kind| needs_filter(kind, info.access, &info.mcp))
+    fn filter(
+        &self,
+        messages: &[Message<'_>],
+        info: &KeyInfo,
+        own: Option<&OwnTasks>,
+    ) -> Option<ListFilter> {
+        let is_filtered = |message: &&Message<'_>| match message.class().lists() {
+            Some(ListKind::Tasks) => own.is_some(),
+            Some(kind) => needs_filter(kind, info.access, &info.mcp),
+            None => false,
         };
         let mut lists = messages.iter().filter(is_filtered).peekable();
         lists.peek()?;
@@ -177,7 +216,8 @@ impl McpLayer {
 
     fn filter_of(&self, ids: Vec<crate::mcp::RequestId<'_>>, info: &KeyInfo) -> ListFilter {
         let tools = self.settings.read_only_tools.clone();
-        ListFilter::new(ids, info.access, info.mcp.clone(), tools)
+        let filter = ListFilter::new(ids, info.access, info.mcp.clone(), tools);
+        filter.of_tasks(self.own_tasks(info))
     }
 
     fn unbind_session(&self, head: &mut Parts, key: &KeyContext) -> Result<(), Rejection> {
@@ -198,6 +238,20 @@ impl McpLayer {
         head.headers.insert(SESSION_ID, session);
         Ok(())
     }
+}
+
+/// The requests among `messages` whose answers may begin tasks.
+fn begins(messages: &[Message<'_>], own: OwnTasks) -> Option<Begins> {
+    let asked: Box<[_]> = messages
+        .iter()
+        .filter(|message| message.class().may_begin_task())
+        .filter_map(answerable_id)
+        .collect();
+    let asked = Some(asked).filter(|asked| !asked.is_empty())?;
+    Some(Begins {
+        own,
+        asked: Some(asked),
+    })
 }
 
 /// The id to answer to; none for a message that wants no answer.

@@ -18,7 +18,7 @@ pub use self::service::McpService;
 pub use self::stack::McpApiKeyLayer;
 use super::Respond;
 use crate::key::Glob;
-use crate::mcp::{ReadOnlyTools, Sessions, SseFilter};
+use crate::mcp::{ReadOnlyTools, Sessions, SseFilter, Tasks};
 
 /// Holds keys to what they may do on an MCP server, behind an [`ApiKeyLayer`](super::ApiKeyLayer).
 ///
@@ -37,7 +37,9 @@ use crate::mcp::{ReadOnlyTools, Sessions, SseFilter};
 ///    free, and each call costs what [`tool_cost`](Self::tool_cost) says. What a rule refuses has spent nothing. What may be a message
 ///    and cannot be read costs as much as the dearest tool, under the limits of all tools. All requests
 ///    are held to ten times the key's limits, or to two a second if that is more.
-/// 5. **A session belongs to the key that began it.** To others it does not exist.
+/// 5. **A session and a task belong to the key that began them.** To others they do not exist, whether
+///    the key is restricted or not. Once a key has begun a task, other keys' messages that cannot be
+///    read are refused as those of restricted keys are.
 /// 6. **A stream ends within a second** of its key's withdrawal or expiry on this node, with an error
 ///    that names the request.
 /// 7. Everything else from keys without restrictions passes as it comes: other methods of HTTP, gRPC,
@@ -97,6 +99,7 @@ struct Settings {
     max_list: usize,
     tool_costs: Vec<(Glob, u32)>,
     sessions: Option<Arc<Sessions>>,
+    tasks: Option<Arc<Tasks>>,
     responder: Option<Arc<dyn Respond>>,
     misplaced: Arc<Misplaced>,
 }
@@ -129,6 +132,7 @@ impl McpLayer {
                 max_list: SseFilter::MAX_EVENT,
                 tool_costs: Vec::new(),
                 sessions: Some(Arc::new(Sessions::random())),
+                tasks: Some(Arc::new(Tasks::new())),
                 responder: None,
                 misplaced: Arc::default(),
             }),
@@ -183,6 +187,16 @@ impl McpLayer {
     /// Passes session ids as they are. To be used only if the server itself asks whose they are.
     pub fn unbound_sessions(self) -> Self {
         self.with(|settings| settings.sessions = None)
+    }
+
+    /// Lets any key that may use the method name any task, where its id is known. Restricted keys may
+    /// not list tasks then.
+    ///
+    /// To be used if the server itself asks whose they are, or where several processes stand in front
+    /// of the same tasks and a request may come to any of them: which task is whose is known only to
+    /// the process that the task was begun through.
+    pub fn unbound_tasks(self) -> Self {
+        self.with(|settings| settings.tasks = None)
     }
 
     /// Answers refusals that are no answers to a message with `responder`. Default: that of the key
