@@ -96,6 +96,28 @@ fn check_tasks(message: &Message<'_>, own: &OwnTasks) -> Result<(), Denied> {
     }
 }
 
+/// Whether such a key may use what is named, by a method of this class. Only for methods of which
+/// nothing but the name decides.
+pub(crate) fn permits(
+    class: Class,
+    name: &str,
+    access: Access,
+    rules: &McpRules,
+    read_only_tools: &ReadOnlyTools,
+) -> bool {
+    let rights = Rights {
+        access,
+        rules,
+        read_only_tools,
+    };
+    match class {
+        Class::Call => rights.check_call(name).is_ok(),
+        Class::Read(Named::Prompt) => rights.check_prompt(name).is_ok(),
+        Class::Read(Named::Resource) => rights.check_resource(name).is_ok(),
+        _ => false,
+    }
+}
+
 fn judge_by_rules(
     message: &Message<'_>,
     access: Access,

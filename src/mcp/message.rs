@@ -72,6 +72,8 @@ struct Params<'a> {
     name: Option<Cow<'a, str>>,
     uri: Option<Cow<'a, str>>,
     task_id: Option<Cow<'a, str>>,
+    meta: Option<&'a RawValue>,
+    asks_for_task: bool,
     reference: Option<Box<Reference<'a>>>,
     subscriptions: Subscribed<'a>,
 }
@@ -149,6 +151,16 @@ impl<'a> Message<'a> {
     /// `params.taskId`.
     pub(crate) fn task_id(&self) -> Option<&str> {
         self.params.task_id.as_deref()
+    }
+
+    /// Whether the answer may well begin a task: the message asks for one, as in revision 2025-11-25,
+    /// or its client says that it knows them, as in 2026-07-28. One that says so in other letters
+    /// is not found out.
+    pub(crate) fn knows_tasks(&self) -> bool {
+        let meta = self.params.meta.map(RawValue::get);
+        self.class().may_begin_task()
+            && (self.params.asks_for_task
+                || meta.is_some_and(|meta| meta.contains("io.modelcontextprotocol/tasks")))
     }
 
     /// `params.ref`: what is to be completed.

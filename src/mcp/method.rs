@@ -98,6 +98,20 @@ impl Class {
         }
     }
 
+    /// Whether revision 2026-07-28, its extensions included, has this method.
+    pub(crate) fn is_of_2026(method: &str) -> bool {
+        let removed = [
+            "initialize",
+            "ping",
+            "logging/setLevel",
+            "resources/subscribe",
+            "resources/unsubscribe",
+            "tasks/list",
+            "tasks/result",
+        ];
+        Self::of(method) != Self::Unknown && !removed.contains(&method)
+    }
+
     /// Whether the answer may say that it goes on as a task. So far that is of tool calls alone, and
     /// revisions to come may allow it for more.
     pub(crate) fn may_begin_task(self) -> bool {
@@ -170,6 +184,16 @@ mod tests {
             "roots/list",
         ] {
             assert_eq!(Class::of(method), Class::Unknown, "{method:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_revision_has_fewer_methods_than_all_together() {
+        for method in ["tools/call", "server/discover", "tasks/get", "skills/list"] {
+            assert!(Class::is_of_2026(method), "{method}");
+        }
+        for method in ["initialize", "resources/subscribe", "tasks/list", "x/y"] {
+            assert!(!Class::is_of_2026(method), "{method}");
         }
     }
 

@@ -27,7 +27,7 @@ mod unreadable;
 mod uri;
 
 pub(crate) use self::begun::Begun;
-pub(crate) use self::judge::{Denied, ReadOnlyTools, is_restricted, judge, needs_filter};
+pub(crate) use self::judge::{Denied, ReadOnlyTools, is_restricted, judge, needs_filter, permits};
 pub(crate) use self::list::ListFilter;
 pub(crate) use self::message::{Kind, Message, Peeked, RequestId};
 pub(crate) use self::method::{Class, ListKind};

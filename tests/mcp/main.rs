@@ -27,6 +27,7 @@ mod answers;
 mod bypass;
 mod charges;
 mod contract;
+mod headers;
 mod lists;
 mod sessions;
 mod streams;

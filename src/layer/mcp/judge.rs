@@ -9,12 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::McpLayer;
 use super::answer::Refusal;
+use super::stated::Stated;
 use crate::context::KeyContext;
 use crate::gate::Costs;
 use crate::key::KeyInfo;
 use crate::mcp::{
     Class, Denied, Kind, ListFilter, ListKind, Message, OwnTasks, Peeked, is_restricted, judge,
-    needs_filter,
+    needs_filter, permits,
 };
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -26,6 +27,8 @@ pub(super) enum Opening {
     Pass(Costs),
     /// It passes without a body, and costs so much.
     Bare(Costs),
+    /// Its headers say what it is. It passes as it is, costs so much, and may begin so much.
+    Stated(Costs, Option<Begins>),
     /// Its body says what it is.
     Read,
 }
@@ -41,6 +44,8 @@ pub(super) struct Verdict {
     pub(super) filter: Option<ListFilter>,
     /// What the answer may begin.
     pub(super) begins: Option<Begins>,
+    /// Whether the answer has to be read, so that the server must not encode it.
+    pub(super) is_plain_wanted: bool,
 }
 
 /// A request whose answer may begin tasks, which are then the key's.
@@ -78,7 +83,7 @@ impl McpLayer {
             (false, false) => {}
         }
         match (is_plain_json(&head.headers), is_restricted) {
-            (true, _) => Ok(Opening::Read),
+            (true, _) => Ok(self.open_by_headers(head, key).unwrap_or(Opening::Read)),
             (false, false) if may_be_json(&head.headers) => match self.own_tasks(key.key()) {
                 Some(own) if own.are_not_all() => {
                     Err(Rejection::new(RejectionKind::MediaTypeUnsupported))
@@ -88,6 +93,23 @@ impl McpLayer {
             (false, false) => Ok(Opening::Pass(Costs::Request(1))),
             (false, true) => Err(Rejection::new(RejectionKind::MediaTypeUnsupported)),
         }
+    }
+
+    /// Judges what the headers state, where they are trusted. What they do not permit is for the
+    /// body to be denied by, so that the answer can name the request.
+    fn open_by_headers(&self, head: &Parts, key: &KeyContext) -> Option<Opening> {
+        if !self.settings.trusts_headers {
+            return None;
+        }
+        let Stated { class, name } = Stated::read(head)?;
+        let info = key.key();
+        let tools = &self.settings.read_only_tools;
+        if !permits(class, name, info.access, &info.mcp, tools) {
+            return None;
+        }
+        let cost = self.cost(Some(name).filter(|_| class == Class::Call));
+        let begins = self.own_tasks(info).map(|own| Begins { own, asked: None });
+        Some(Opening::Stated(Costs::Calls(vec![cost]), begins))
     }
 
     /// Judges the body.
@@ -108,6 +130,7 @@ impl McpLayer {
                     batch: Vec::new(),
                     filter: None,
                     begins: None,
+                    is_plain_wanted: false,
                 });
             }
             Err(fault) => return Err(Refusal::Unreadable(fault)),
@@ -118,12 +141,16 @@ impl McpLayer {
             Peeked::One(message) => (answerable_id(message), Vec::new()),
             Peeked::Batch(messages) => (None, messages.iter().filter_map(answerable_id).collect()),
         };
+        let filter = self.filter(messages, info, own.as_ref());
+        let begins = own.and_then(|own| begins(messages, own));
         Ok(Verdict {
             costs: self.costs(messages),
             id,
             batch,
-            filter: self.filter(messages, info, own.as_ref()),
-            begins: own.and_then(|own| begins(messages, own)),
+            is_plain_wanted: filter.is_some()
+                || (begins.is_some() && messages.iter().any(Message::knows_tasks)),
+            filter,
+            begins,
         })
     }
 
@@ -182,13 +209,17 @@ impl McpLayer {
                 return None;
             }
             let tool = message.name().filter(|_| message.class() == Class::Call);
-            let cost = tool.and_then(|tool| {
-                let mut costs = self.settings.tool_costs.iter();
-                costs.find(|(tools, _)| tools.matches(tool))
-            });
-            Some((tool.map(Box::from), cost.map_or(1, |(_, cost)| *cost)))
+            Some(self.cost(tool))
         });
         Costs::Calls(calls.collect())
+    }
+
+    fn cost(&self, tool: Option<&str>) -> (Option<Box<str>>, u32) {
+        let cost = tool.and_then(|tool| {
+            let mut costs = self.settings.tool_costs.iter();
+            costs.find(|(tools, _)| tools.matches(tool))
+        });
+        (tool.map(Box::from), cost.map_or(1, |(_, cost)| *cost))
     }
 
     fn filter(

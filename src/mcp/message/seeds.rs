@@ -23,7 +23,8 @@ members!(
         Arguments = "arguments",
         Meta = "_meta",
         Uri = "uri",
-        Task = "taskId",
+        TaskId = "taskId",
+        Task = "task",
         Reference = "ref",
         Notifications = "notifications",
     }
@@ -126,12 +127,17 @@ seed!(ParamsOf<'_> => Params<'de>, "an object", {
             match member {
                 Param::Name => params.name = map.next_value_seed(Text)?,
                 Param::Uri => params.uri = map.next_value_seed(Text)?,
-                Param::Task => params.task_id = map.next_value_seed(Text)?,
+                Param::TaskId => params.task_id = map.next_value_seed(Text)?,
                 Param::Reference => params.reference = map.next_value_seed(ReferenceOf(self.0))?,
                 Param::Notifications => {
                     params.subscriptions = map.next_value_seed(NotificationsOf(self.0))?;
                 }
-                Param::Arguments | Param::Meta => {
+                Param::Meta => params.meta = Some(map.next_value()?),
+                Param::Task => {
+                    map.next_value::<IgnoredAny>()?;
+                    params.asks_for_task = true;
+                }
+                Param::Arguments => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
