@@ -10,7 +10,7 @@ use mcp_api_keys::NewKey;
 use mcp_api_keys::layer::McpLayer;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
-    CreateTaskResult, GetTaskParams, GetTaskResult, ServerCapabilities, ServerInfo,
+    CreateTaskResult, GetTaskParams, GetTaskResult, ServerCapabilities, ServerConfig,
     UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
@@ -30,8 +30,8 @@ const TASKS: &str = "io.modelcontextprotocol/tasks";
 struct Slow(TaskManager);
 
 impl ServerHandler for Slow {
-    fn get_info(&self) -> ServerInfo {
-        let mut info = ServerInfo::default();
+    fn get_info(&self) -> ServerConfig {
+        let mut info = ServerConfig::default();
         info.capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_tasks()
