@@ -102,7 +102,7 @@ impl<'a> Message<'a> {
     /// If it is no JSON-RPC message or batch, or one that can be read in two ways.
     pub(crate) fn peek(body: &'a [u8]) -> Result<Peeked<'a>, Unreadable> {
         // Here and not in serde_json, which does not look at the text that it reads over.
-        let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
+        let text = simdutf8::basic::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
         let fault = Fault::default();
         let mut json = serde_json::Deserializer::from_str(text);
         Body(&fault)
