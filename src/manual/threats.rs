@@ -294,7 +294,7 @@
 //! *Safety of a resource's content.* URIs are compared as they are written, and ones that are not plain are
 //! refused. Where two plain URIs mean the same thing to the server, name both.
 //!
-//! *Arguments of what goes on.* What a task does was judged when it was begun. Rules that are changed later
+//! *The end of a task.* What a task does was judged when it was begun. Rules that are changed later
 //! do not end it.
 //!
 //! *Messages that servers send.* What a server asks of a client, such as sampling, and what the client

@@ -112,6 +112,9 @@ async fn layers_with_one_secret_share_sessions_and_others_do_not() {
         .status,
         200
     );
+    let short = layer().session_secret(&secret[..15]);
+    assert_eq!(short.unwrap_err().field(), Some("session_secret"));
+    assert!(layer().session_secret(&secret[..16]).is_ok());
     // The same server under another secret, as after a restart.
     let unbound = House::with(Mode::Sessions, layer().unbound_sessions()).await;
     let key = unbound.free_key().await;

@@ -324,7 +324,7 @@ fn a_key_is_restricted_by_its_level_or_by_any_rule() {
 
 #[test]
 fn a_key_names_its_own_tasks_only_whether_restricted_or_not() {
-    let tasks = std::sync::Arc::new(super::super::task::Tasks::new());
+    let tasks = Arc::new(super::super::task::Tasks::new());
     let [ada, bob] = [1, 2].map(|key| OwnTasks::new(&tasks, crate::key::KeyId::from_u128(key)));
     ada.note("t");
     let may = |own: &OwnTasks, rules: &McpRules, body: &str| {
