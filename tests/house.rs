@@ -53,6 +53,7 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("bcrypt", &["verify/"]),
     ("hmac", &["mcp/session.rs", "signing/", "verify/"]),
     ("arc_swap", &["live/"]),
+    ("simdutf8", &["mcp/message.rs"]),
     ("getrandom", &["key/base62.rs"]),
     ("jiff", &["clock.rs"]),
 ];

@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::guard::Guard;
 use super::mcp::EventStream;
+use crate::mcp::Begun;
 
 pin_project! {
     /// The body of a response that came through the layer.
@@ -20,6 +21,7 @@ pin_project! {
         #[pin]
         kind: Kind<R>,
         guard: Option<Guard>,
+        begun: Option<Box<Begun>>,
     }
 }
 
@@ -38,6 +40,7 @@ impl<R> ResponseBody<R> {
         Self {
             kind: Kind::Inner { body },
             guard: None,
+            begun: None,
         }
     }
 
@@ -47,6 +50,7 @@ impl<R> ResponseBody<R> {
         Self {
             kind: Kind::Filtered { body, events },
             guard: None,
+            begun: None,
         }
     }
 
@@ -55,12 +59,19 @@ impl<R> ResponseBody<R> {
         Self {
             kind: Kind::Own { data },
             guard: None,
+            begun: None,
         }
     }
 
     /// The same body, ended when its key is no longer admitted.
     pub(super) fn guarded(mut self, guard: Guard) -> Self {
         self.guard = Some(guard);
+        self
+    }
+
+    /// The same body, looked at on its way for tasks that it begins.
+    pub(super) fn looked_at(mut self, begun: Begun) -> Self {
+        self.begun = Some(Box::new(begun));
         self
     }
 }
@@ -72,6 +83,14 @@ impl<R: Body<Data = Bytes>> Kind<R> {
             Self::Inner { body } => body.size_hint().exact().is_some(),
             Self::Filtered { .. } => false,
             Self::Own { .. } => true,
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        match self {
+            Self::Inner { body } => body.is_end_stream(),
+            Self::Filtered { .. } => false,
+            Self::Own { data } => data.is_none(),
         }
     }
 }
@@ -99,6 +118,19 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
                 Poll::Ready(data.take().map(|data| Ok(Frame::data(data))))
             }
         };
+        if let Some(begun) = this.begun {
+            // Before the last part is passed on: whoever reads it may ask for the task at once.
+            match &frame {
+                Poll::Ready(Some(Ok(sent))) => {
+                    begun.look(sent.data_ref().map_or(&[], |data| &**data));
+                    if this.kind.is_at_end() {
+                        begun.end();
+                    }
+                }
+                Poll::Ready(None) => begun.end(),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            }
+        }
         let Some(guard) = guard else { return frame };
         match &frame {
             Poll::Ready(Some(Ok(sent))) => {
@@ -117,11 +149,7 @@ impl<R: Body<Data = Bytes>> Body for ResponseBody<R> {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
-            Kind::Filtered { .. } => false,
-            Kind::Own { data } => data.is_none(),
-        }
+        self.kind.is_at_end()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -37,6 +37,14 @@ impl<B> ReadBody<B> {
         }
     }
 
+    /// The body as it came, unless it was read.
+    pub(super) fn into_unread(self) -> Option<B> {
+        match self.kind {
+            Kind::Passed { body } => Some(body),
+            Kind::Buffered { .. } => None,
+        }
+    }
+
     pub(super) fn buffered(data: Bytes, trailers: Option<HeaderMap>) -> Self {
         let data = Some(data).filter(|data| !data.is_empty());
         Self {

@@ -124,6 +124,8 @@
 //! | [`tool_cost`](crate::layer::McpLayer::tool_cost) | 1 for each request, 0 for pings, notifications and answers | | to what a tool costs you |
 //! | the ceiling for all messages | ten times each limit, at least 120 a minute | free messages cost work too, and no client needs more | not adjustable |
 //! | [`session_secret`](crate::layer::McpLayer::session_secret) | random in each process | nothing to keep secret | where processes share sessions |
+//! | [`unbound_tasks`](crate::layer::McpLayer::unbound_tasks) | off: a task is its key's, and 65,536 are remembered | servers honour the id of a task from anybody | where several processes stand in front of the same tasks, or the server asks whose they are |
+//! | [`trust_headers`](crate::layer::McpLayer::trust_headers) | off: bodies are read | under older revisions all servers that were tried run what the body says, whatever the headers say | on, in front of a server that refuses messages their headers do not fit |
 //! | how often the key of an open stream is looked at | every 0.5 s | a stream ends within a second | not adjustable |
 //!
 //! # SQLite

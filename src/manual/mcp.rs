@@ -149,8 +149,33 @@
 //! # let _ = may_run;
 //! ```
 //!
+//! # By headers alone
+//!
+//! A client of revision 2026-07-28 repeats in `Mcp-Method` and `Mcp-Name` what its message asks for, and the
+//! server must refuse a message that its headers do not fit. With
+//! [`trust_headers`](crate::layer::McpLayer::trust_headers) the use of one tool, prompt or resource is judged by
+//! them, and its body streams through unread. What is denied or over a limit is read after all, so that the
+//! answer can name the request.
+//!
+//! Only do so in front of a server that refuses. Tried were, with one full set of headers of that revision
+//! that lie about the body:
+//!
+//! | server | |
+//! |---|---|
+//! | rmcp 3.9 | refuses |
+//! | Python SDK 2.3 | refuses |
+//! | Python SDK 1.30, TypeScript SDK 1.32 | do not know the revision, and refuse it |
+//!
+//! No server that was tried ran such a body. All four run a body whose headers lie under an older revision
+//! or none, and all but the TypeScript one also under two at once, so these are always judged by their body.
+//! A server that is not in the table has to be tried first: a server of one's own that reads the body and no
+//! headers, and one behind something that rewrites bodies, run what the rules do not permit.
+//!
 //! # Several processes
 //!
 //! Sessions of the older revisions are bound to their key by a secret. Behind a load balancer give all
 //! processes the same one, with [`session_secret`](crate::layer::McpLayer::session_secret); the server has
-//! to find its sessions there, too.
+//! to find its sessions there, too. Gateways have it from the variable `MCP_KEYS_SESSION_SECRET`.
+//!
+//! Which task is whose is known to the process that the task was begun through.
+//! [`threats`](super::threats#tasks) tells what that means and what to do about it.

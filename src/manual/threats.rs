@@ -294,10 +294,8 @@
 //! *Safety of a resource's content.* URIs are compared as they are written, and ones that are not plain are
 //! refused. Where two plain URIs mean the same thing to the server, name both.
 //!
-//! *Tasks by owner.* **A task is not bound to a key.** Whoever knows its id can read and cancel it, as far as
-//! their level goes, so let the server make ids that nobody can guess. Restricted keys cannot list tasks,
-//! since the list would show those of others; unrestricted keys can. If tenants share a server, let it
-//! compare the [`KeyContext`](crate::KeyContext) itself.
+//! *The end of a task.* What a task does was judged when it was begun. Rules that are changed later
+//! do not end it.
 //!
 //! *Messages that servers send.* What a server asks of a client, such as sampling, and what the client
 //! answers is not judged.
@@ -311,6 +309,29 @@
 //! [`session_secret`](crate::layer::McpLayer::session_secret). A key that was rotated keeps its sessions; two
 //! keys of one owner do not share any. The older transport of 2024-11-05 keeps its session in the query, and
 //! that one is not bound.
+//!
+//! ## Tasks
+//!
+//! A server may answer a call with the id of a task that goes on, and may honour that id from anybody. The
+//! layer remembers which key was told which id when a task began, for restricted keys and others alike. To
+//! other keys the task does not exist: `tasks/get`, `result`, `update`, `cancel` and a subscription are
+//! answered with "Task not found" (-32602), whether there is such a task or not, and `tasks/list` shows a key
+//! its own.
+//!
+//! * **What the layer did not see begin exists for nobody.** It remembers in memory, for one process. After a
+//!   restart, or in another process in front of the same server, the owner is told "Task not found" too. So it
+//!   is for a task whose answer came encoded, in more than 64 KiB, or only on a stream that was resumed.
+//!   Where requests for one task come to several processes, route them by `Mcp-Name`, which carries the
+//!   task's id, or let the server ask whose it is and use
+//!   [`unbound_tasks`](crate::layer::McpLayer::unbound_tasks).
+//! * 65,536 tasks are remembered. Beyond that the key with the most loses its oldest.
+//! * An id that the server tells two keys belongs to neither from then on.
+//! * Once another key has a task, a message that may be about it and cannot be read is refused, also to a key
+//!   without restrictions: 400, or 415 if it is JSON under another content type. What is not JSON by its type
+//!   passes.
+//! * What a server tells by itself is not judged: a notification about a task on the stream of another key,
+//!   or an old list of tasks on a resumed stream of an unrestricted key.
+//! * Tasks of a key that was rotated stay its own; two keys of one owner share none.
 //!
 //! # When something fails
 //!

@@ -4,8 +4,8 @@
 //!    also what cannot be judged: the server answers that.
 //! 2. A restricted key may not use methods of which nothing is known, nor leave out what a method
 //!    must name.
-//! 3. Nor may it list tasks: nobody knows here whose they are, or what tool they run. A task is known
-//!    by its id, which only who began it was told.
+//! 3. A key may name its own tasks and no others, whether restricted or not. Where it is not known
+//!    whose they are, a restricted key may not list them, and any key may name any.
 //! 4. A read-only key lists, reads, and calls the tools that the server declares to be read-only.
 //! 5. The rules come on top: whatever the level, what they do not permit is denied.
 //! 6. A message is judged by what it asks for, whether or not it has an id.
@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use super::message::{Message, Reference};
 use super::method::{Class, ListKind, Named};
+use super::task::OwnTasks;
 use super::uri;
 use crate::key::{Access, McpRules};
 
@@ -51,11 +52,13 @@ pub(crate) fn needs_filter(kind: ListKind, access: Access, rules: &McpRules) -> 
         ListKind::Resources | ListKind::ResourceTemplates | ListKind::Skills => {
             !rules.resources().is_empty()
         }
+        // Whose they are is no matter of rules.
+        ListKind::Tasks => false,
     }
 }
 
 /// Whether a key with this level and these rules may send `message`. Each message of a batch is
-/// judged by itself.
+/// judged by itself. Without `own` it is not known whose tasks are.
 ///
 /// # Errors
 ///
@@ -65,10 +68,62 @@ pub(crate) fn judge(
     access: Access,
     rules: &McpRules,
     read_only_tools: &ReadOnlyTools,
+    own: Option<&OwnTasks>,
 ) -> Result<(), Denied> {
-    if !is_restricted(access, rules) {
-        return Ok(());
+    if is_restricted(access, rules) {
+        if own.is_none() && message.class() == Class::List(ListKind::Tasks) {
+            return Err(Denied::Method(Excerpt::of(
+                message.method().unwrap_or_default(),
+            )));
+        }
+        judge_by_rules(message, access, rules, read_only_tools)?;
     }
+    own.map_or(Ok(()), |own| check_tasks(message, own))
+}
+
+/// The tasks that a message names must be the key's own.
+fn check_tasks(message: &Message<'_>, own: &OwnTasks) -> Result<(), Denied> {
+    let listened = message.task_subscriptions().iter().map(|task| &**task);
+    let is_of_task = matches!(message.class(), Class::Read(Named::Task) | Class::Write);
+    let mut named = message
+        .task_id()
+        .filter(|_| is_of_task)
+        .into_iter()
+        .chain(listened);
+    match named.find(|task| !own.contains(task)) {
+        Some(task) => Err(Denied::Task(Excerpt::of(task))),
+        None => Ok(()),
+    }
+}
+
+/// Whether such a key may use what is named, by a method of this class. Only for methods of which
+/// nothing but the name decides.
+pub(crate) fn permits(
+    class: Class,
+    name: &str,
+    access: Access,
+    rules: &McpRules,
+    read_only_tools: &ReadOnlyTools,
+) -> bool {
+    let rights = Rights {
+        access,
+        rules,
+        read_only_tools,
+    };
+    match class {
+        Class::Call => rights.check_call(name).is_ok(),
+        Class::Read(Named::Prompt) => rights.check_prompt(name).is_ok(),
+        Class::Read(Named::Resource) => rights.check_resource(name).is_ok(),
+        _ => false,
+    }
+}
+
+fn judge_by_rules(
+    message: &Message<'_>,
+    access: Access,
+    rules: &McpRules,
+    read_only_tools: &ReadOnlyTools,
+) -> Result<(), Denied> {
     let rights = Rights {
         access,
         rules,
@@ -96,7 +151,7 @@ pub(crate) fn judge(
             Err(Denied::ReadOnlyMethod(Excerpt::of(method)))
         }
         Class::Write => named(message.task_id()).map(|_| ()),
-        Class::Read(Named::Nothing) | Class::Unknown => Err(Denied::Method(Excerpt::of(method))),
+        Class::Unknown => Err(Denied::Method(Excerpt::of(method))),
     }
 }
 
@@ -164,6 +219,8 @@ pub(crate) enum Denied {
     ReadOnlyTool(Excerpt),
     /// The key may only read, and this method does more.
     ReadOnlyMethod(Excerpt),
+    /// This task is none of the key's own, or is not known.
+    Task(Excerpt),
     /// Nothing is known of this method, or it shows what belongs to others.
     Method(Excerpt),
     /// The message leaves out what this method must name.
@@ -182,6 +239,7 @@ impl fmt::Display for Denied {
             Self::ReadOnlyMethod(method) => {
                 write!(f, "This key may only read, and {method} does more")
             }
+            Self::Task(task) => write!(f, "Task {task} is not found"),
             Self::Method(method) => write!(f, "Method {method} is not permitted for this key"),
             Self::Unnamed(method) => {
                 write!(f, "Method {method} does not say what it is to be used on")

@@ -1,10 +1,12 @@
 //! The answer to a list, without what the key may not use.
 //!
 //! 1. Of an answer with a list, the entries go that the key may not use: tools and prompts by
-//!    `name`, resources and skills by `uri`, templates by `uriTemplate`. An entry whose name cannot
-//!    be read goes too. Whatever a read-only key may not call is not shown to it.
+//!    `name`, resources and skills by `uri`, templates by `uriTemplate`, and tasks that are not the
+//!    key's own, by `taskId`. An entry whose name cannot be read goes too. Whatever a read-only key
+//!    may not call is not shown to it.
 //! 2. `cacheScope` becomes `private`, and is added to lists of a restricted kind, also where nothing
 //!    was taken out: another key may see another list, and all pages of a list have the same scope.
+//!    It is not added to lists of tasks, which no revision has that knows it.
 //! 3. Everything else stays as it was written, byte for byte: order, spacing, numbers, `nextCursor`,
 //!    members that are not known here.
 //! 4. Messages that are no answers, and answers that are errors, pass as they are.
@@ -23,6 +25,7 @@ use serde_json::value::RawValue;
 use super::judge::{ReadOnlyTools, Rights, needs_filter};
 use super::message::RequestId;
 use super::method::ListKind;
+use super::task::OwnTasks;
 use crate::key::{Access, McpRules};
 
 const PRIVATE: &str = "\"private\"";
@@ -34,6 +37,8 @@ pub(crate) struct ListFilter {
     access: Access,
     rules: McpRules,
     read_only_tools: ReadOnlyTools,
+    /// None if tasks are shown to whoever asks.
+    own_tasks: Option<OwnTasks>,
 }
 
 impl ListFilter {
@@ -49,7 +54,13 @@ impl ListFilter {
             access,
             rules,
             read_only_tools,
+            own_tasks: None,
         }
+    }
+
+    /// The same filter, which also shows no tasks but these.
+    pub(crate) fn of_tasks(self, own_tasks: Option<OwnTasks>) -> Self {
+        Self { own_tasks, ..self }
     }
 
     /// What the key may see of `body`: one message, or an array of messages.
@@ -102,13 +113,15 @@ impl ListFilter {
             (ListKind::Resources, result.resources),
             (ListKind::ResourceTemplates, result.resource_templates),
             (ListKind::Skills, result.skills),
+            (ListKind::Tasks, result.tasks),
         ];
         let (mut listed, mut filtered) = (expected, false);
         for (kind, list) in lists {
             let Some(list) = list else { continue };
             listed = true;
-            if needs_filter(kind, self.access, &self.rules) {
-                filtered = true;
+            let is_of_tasks = kind == ListKind::Tasks && self.own_tasks.is_some();
+            if is_of_tasks || needs_filter(kind, self.access, &self.rules) {
+                filtered |= !is_of_tasks;
                 if let Some(rest) = self.permitted_of(kind, list.get())? {
                     edits.replace(list.get(), rest);
                 }
@@ -161,6 +174,9 @@ impl ListFilter {
             ListKind::ResourceTemplates => {
                 text(entry.uri_template).is_some_and(|uri| rights.check_resource(&uri).is_ok())
             }
+            ListKind::Tasks => text(entry.task_id)
+                .zip(self.own_tasks.as_ref())
+                .is_some_and(|(task, own)| own.contains(&task)),
         }
     }
 }
@@ -168,7 +184,7 @@ impl ListFilter {
 /// Whether a server that was asked with one id may have written the other.
 ///
 /// Numbers are compared as the floating-point numbers that JavaScript makes of them.
-fn is_same_id(ours: &str, theirs: &str) -> bool {
+pub(super) fn is_same_id(ours: &str, theirs: &str) -> bool {
     let text = |id: &str| serde_json::from_str::<String>(id).ok();
     let number = |id: &str| id.parse::<f64>().ok();
     ours == theirs
@@ -200,6 +216,8 @@ struct ListResult<'a> {
     resource_templates: Option<&'a RawValue>,
     #[serde(borrow)]
     skills: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tasks: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     cache_scope: Option<&'a RawValue>,
 }
@@ -213,10 +231,14 @@ struct Entry<'a> {
     uri: Option<&'a RawValue>,
     #[serde(borrow)]
     uri_template: Option<&'a RawValue>,
+    #[serde(borrow)]
+    task_id: Option<&'a RawValue>,
 }
 
 /// A member that is there although it may be `null`.
-fn present<'de, D: Deserializer<'de>>(json: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>>(
+    json: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(json).map(Some)
 }
 

@@ -72,8 +72,17 @@ struct Params<'a> {
     name: Option<Cow<'a, str>>,
     uri: Option<Cow<'a, str>>,
     task_id: Option<Cow<'a, str>>,
+    meta: Option<&'a RawValue>,
+    asks_for_task: bool,
     reference: Option<Box<Reference<'a>>>,
-    subscriptions: Vec<Cow<'a, str>>,
+    subscriptions: Subscribed<'a>,
+}
+
+/// What `subscriptions/listen` listens to: its `notifications`.
+#[derive(Debug, Default)]
+struct Subscribed<'a> {
+    uris: Vec<Cow<'a, str>>,
+    tasks: Vec<Cow<'a, str>>,
 }
 
 /// What `completion/complete` completes: its `ref`.
@@ -93,7 +102,7 @@ impl<'a> Message<'a> {
     /// If it is no JSON-RPC message or batch, or one that can be read in two ways.
     pub(crate) fn peek(body: &'a [u8]) -> Result<Peeked<'a>, Unreadable> {
         // Here and not in serde_json, which does not look at the text that it reads over.
-        let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
+        let text = simdutf8::basic::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
         let fault = Fault::default();
         let mut json = serde_json::Deserializer::from_str(text);
         Body(&fault)
@@ -144,6 +153,16 @@ impl<'a> Message<'a> {
         self.params.task_id.as_deref()
     }
 
+    /// Whether the answer may well begin a task: the message asks for one, as in revision 2025-11-25,
+    /// or its client says that it knows them, as in 2026-07-28. One that says so in other letters
+    /// is not found out.
+    pub(crate) fn knows_tasks(&self) -> bool {
+        let meta = self.params.meta.map(RawValue::get);
+        self.class().may_begin_task()
+            && (self.params.asks_for_task
+                || meta.is_some_and(|meta| meta.contains("io.modelcontextprotocol/tasks")))
+    }
+
     /// `params.ref`: what is to be completed.
     pub(crate) fn reference(&self) -> Option<&Reference<'a>> {
         self.params.reference.as_deref()
@@ -151,7 +170,12 @@ impl<'a> Message<'a> {
 
     /// `params.notifications.resourceSubscriptions`: the URIs to listen to.
     pub(crate) fn subscriptions(&self) -> &[Cow<'a, str>] {
-        &self.params.subscriptions
+        &self.params.subscriptions.uris
+    }
+
+    /// `params.notifications.taskIds`: the tasks to listen to.
+    pub(crate) fn task_subscriptions(&self) -> &[Cow<'a, str>] {
+        &self.params.subscriptions.tasks
     }
 
     fn read<A: MapAccess<'a>>(mut map: A, fault: &Fault) -> Result<Self, A::Error> {

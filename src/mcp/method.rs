@@ -3,8 +3,8 @@
 //! | class | methods |
 //! |---|---|
 //! | always | `initialize`, `server/discover`, `ping`, `logging/setLevel`; all notifications and responses |
-//! | list | `tools/list`, `prompts/list`, `resources/list`, `resources/templates/list`, `skills/list` |
-//! | read | `prompts/get`, `resources/read`, `resources/subscribe`, `resources/unsubscribe`, `resources/directory/read`, `skills/get`, `completion/complete`, `subscriptions/listen`, `tasks/list`, `tasks/get`, `tasks/result` |
+//! | list | `tools/list`, `prompts/list`, `resources/list`, `resources/templates/list`, `skills/list`, `tasks/list` |
+//! | read | `prompts/get`, `resources/read`, `resources/subscribe`, `resources/unsubscribe`, `resources/directory/read`, `skills/get`, `completion/complete`, `subscriptions/listen`, `tasks/get`, `tasks/result` |
 //! | call | `tools/call` |
 //! | write | `tasks/cancel`, `tasks/update` |
 //! | unknown | all others |
@@ -42,13 +42,13 @@ pub(crate) enum ListKind {
     ResourceTemplates,
     /// `result.skills`, by `uri`.
     Skills,
+    /// `result.tasks`, by `taskId`.
+    Tasks,
 }
 
 /// What a read names, and in which member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
-    /// Nothing, and shows what others have begun.
-    Nothing,
     /// A prompt, in `params.name`.
     Prompt,
     /// A resource, in `params.uri`.
@@ -57,7 +57,8 @@ pub(crate) enum Named {
     Directory,
     /// A prompt or a resource, in `params.ref`.
     Reference,
-    /// Any number of resources, in `params.notifications.resourceSubscriptions`.
+    /// Any number of resources and tasks, in `params.notifications`: `resourceSubscriptions` and
+    /// `taskIds`.
     Subscriptions,
     /// A task, in `params.taskId`.
     Task,
@@ -73,6 +74,7 @@ impl Class {
             "resources/list" => Self::List(ListKind::Resources),
             "resources/templates/list" => Self::List(ListKind::ResourceTemplates),
             "skills/list" => Self::List(ListKind::Skills),
+            "tasks/list" => Self::List(ListKind::Tasks),
             "prompts/get" => Self::Read(Named::Prompt),
             "resources/read" | "resources/subscribe" | "resources/unsubscribe" | "skills/get" => {
                 Self::Read(Named::Resource)
@@ -80,7 +82,6 @@ impl Class {
             "resources/directory/read" => Self::Read(Named::Directory),
             "completion/complete" => Self::Read(Named::Reference),
             "subscriptions/listen" => Self::Read(Named::Subscriptions),
-            "tasks/list" => Self::Read(Named::Nothing),
             "tasks/get" | "tasks/result" => Self::Read(Named::Task),
             "tools/call" => Self::Call,
             "tasks/cancel" | "tasks/update" => Self::Write,
@@ -94,6 +95,30 @@ impl Class {
             Self::List(kind) => Some(kind),
             Self::Read(Named::Directory) => Some(ListKind::Resources),
             _ => None,
+        }
+    }
+
+    /// Whether revision 2026-07-28, its extensions included, has this method.
+    pub(crate) fn is_of_2026(method: &str) -> bool {
+        let removed = [
+            "initialize",
+            "ping",
+            "logging/setLevel",
+            "resources/subscribe",
+            "resources/unsubscribe",
+            "tasks/list",
+            "tasks/result",
+        ];
+        Self::of(method) != Self::Unknown && !removed.contains(&method)
+    }
+
+    /// Whether the answer may say that it goes on as a task. So far that is of tool calls alone, and
+    /// revisions to come may allow it for more.
+    pub(crate) fn may_begin_task(self) -> bool {
+        match self {
+            Self::Call | Self::Unknown => true,
+            Self::Read(named) => !matches!(named, Named::Subscriptions | Named::Task),
+            Self::Always | Self::List(_) | Self::Write => false,
         }
     }
 }
@@ -122,7 +147,7 @@ mod tests {
         ("resources/unsubscribe", Class::Read(Named::Resource)),
         ("completion/complete", Class::Read(Named::Reference)),
         // 2025-11-25
-        ("tasks/list", Class::Read(Named::Nothing)),
+        ("tasks/list", Class::List(ListKind::Tasks)),
         ("tasks/get", Class::Read(Named::Task)),
         ("tasks/result", Class::Read(Named::Task)),
         ("tasks/cancel", Class::Write),
@@ -163,11 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_revision_has_fewer_methods_than_all_together() {
+        for method in ["tools/call", "server/discover", "tasks/get", "skills/list"] {
+            assert!(Class::is_of_2026(method), "{method}");
+        }
+        for method in ["initialize", "resources/subscribe", "tasks/list", "x/y"] {
+            assert!(!Class::is_of_2026(method), "{method}");
+        }
+    }
+
+    #[test]
     fn the_answers_that_list_something_are_known() {
         assert_eq!(Class::of("tools/list").lists(), Some(ListKind::Tools));
         let directory = Class::of("resources/directory/read");
         assert_eq!(directory.lists(), Some(ListKind::Resources));
-        assert_eq!(Class::of("tasks/list").lists(), None);
+        assert_eq!(Class::of("tasks/list").lists(), Some(ListKind::Tasks));
         assert_eq!(Class::of("tools/call").lists(), None);
     }
 }

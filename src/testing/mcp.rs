@@ -43,7 +43,7 @@ pub fn judged(
     let peeked = Message::peek(body).ok()?;
     let tools: ReadOnlyTools = read_only_tools.iter().copied().collect();
     let judged =
-        |message| judge(message, access, rules, &tools).map_err(|denied| denied.to_string());
+        |message| judge(message, access, rules, &tools, None).map_err(|denied| denied.to_string());
     Some(peeked.messages().iter().map(judged).collect())
 }
 

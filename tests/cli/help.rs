@@ -40,7 +40,13 @@ fn completions_know_the_commands_of_every_shell() {
 fn help_and_version_need_no_store_and_tell_the_environment() {
     let help = Run::of(&bare("--help").output().unwrap());
     assert_eq!(help.code, 0);
-    for word in ["MCP_KEYS_STORE", "MCP_KEYS_PEPPER", "create", "Exit codes"] {
+    for word in [
+        "MCP_KEYS_STORE",
+        "MCP_KEYS_PEPPER",
+        "MCP_KEYS_SESSION_SECRET",
+        "create",
+        "Exit codes",
+    ] {
         assert!(help.out.contains(word), "{word}");
     }
     let version = Run::of(&bare("--version").output().unwrap());

@@ -109,6 +109,7 @@ pub(crate) fn bare(line: &str) -> Command {
         "MCP_KEYS_STORE",
         "MCP_KEYS_PEPPER",
         "MCP_KEYS_PREVIOUS_PEPPERS",
+        "MCP_KEYS_SESSION_SECRET",
         "MCP_KEYS_ACTOR",
         "LOGNAME",
         "USERNAME",

@@ -22,14 +22,15 @@ create_key() {
         die "$binary did not create a key"
 }
 
-# bypass VERSION KEY: tries to get around the rules of the key in front of that SDK.
+# bypass VERSION KIND KEY: tries to get around the rules of the key, which are of that kind, in front of
+# that SDK.
 bypass() {
-    local runs=$work/runs-$1
-    start "counting-$1" "$cache/python-$1/bin/python" -I "$here/python/bypass_server.py" "$runs"
-    start "gateway-$1" "$binary" --store "$store" serve --listen 127.0.0.1:0 \
+    local runs=$work/runs-$1-$2
+    start "counting-$1-$2" "$cache/python-$1/bin/python" -I "$here/python/bypass_server.py" "$runs"
+    start "gateway-$1-$2" "$binary" --store "$store" serve --listen 127.0.0.1:0 \
         --route "notes=$url" --read-only-tool read_note
-    url=$url/notes/mcp key=$2
-    run_client "Ways around the rules, to the Python SDK $1" \
+    url=$url/notes/mcp key=$3
+    run_client "Ways around the rules of a $2 key, to the Python SDK $1" \
         "$cache/python-$1/bin/python" -I "$here/python/bypass.py" "$runs" "$free"
 }
 
@@ -50,6 +51,9 @@ check_output gateway
 check_output upstream
 
 reader=$(create_key --read-only)
-bypass 1.30 "$reader"
-bypass 2.3 "$reader"
+ruled=$(create_key --allow-tool read_note)
+for version in 1.30 2.3; do
+    bypass "$version" read-only "$reader"
+    bypass "$version" ruled "$ruled"
+done
 report gateway

@@ -4,8 +4,7 @@
 //
 // SCENARIOS is a file with what `conformance list` prints. RESULTS is a folder with the folders
 // `bare`, `layered` and perhaps `restricted`, as the suite wrote them. A SECRET is not to be shown. A
-// scenario is ok if it ran each time, no check failed, and every check came out the same each time,
-// but for what is listed here.
+// scenario is ok if it ran each time, no check failed, and every check came out the same each time.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,26 +22,10 @@ const scenarios = readFileSync(list, 'utf8')
 const folder = (scenario, name) =>
     name.startsWith(`server-${scenario}-`) && /^\d{4}-\d\d-\d\dT/.test(name.slice(`server-${scenario}-`.length));
 
-// What a key with rules may not even ask: methods of which the layer knows nothing, and methods
-// without what they are to be used on. The layer answers these as denied, where the suite wants to
-// hear that the server has no such method. Any other answer than that is a failure.
-const denied = [
-    'sep-2575-http-server-method-not-found-404',
-    'sep-2575-http-server-method-not-found-404-resources-subscribe',
-    'sep-2575-http-server-method-not-found-404-resources-unsubscribe',
-];
-
-function withDenied(check) {
-    if (!denied.includes(check.id)) return check;
-    const isDenied = check.status === 'FAILURE' && check.errorMessage?.endsWith('got HTTP 200 and code -31003');
-    return isDenied ? { ...check, status: 'DENIED' } : { ...check, status: 'FAILURE', errorMessage: 'not denied' };
-}
-
 function checksOf(place, scenario) {
     try {
         const [name] = readdirSync(join(results, place)).filter((name) => folder(scenario, name));
-        const checks = JSON.parse(readFileSync(join(results, place, name, 'checks.json'), 'utf8'));
-        return place === 'restricted' ? checks.map(withDenied) : checks;
+        return JSON.parse(readFileSync(join(results, place, name, 'checks.json'), 'utf8'));
     } catch {
         return null; // It did not run to its end.
     }
@@ -51,7 +34,7 @@ function checksOf(place, scenario) {
 // What is only told for information depends on how the bytes arrived.
 const judged = (checks) => checks.filter((check) => check.status !== 'INFO');
 const verdict = (check) => `${check.id} (${check.name}) ${check.status}`;
-const outcome = (checks) => judged(checks).map(verdict).sort().join('\n').replaceAll(/ DENIED$/gm, ' SUCCESS');
+const outcome = (checks) => judged(checks).map(verdict).sort().join('\n');
 const shown = (text) => secrets.reduce((text, secret) => text.replaceAll(secret, '…'), text);
 const row = (texts) => places.map((place, number) => titles[place] + texts[number]).join(', ');
 
@@ -72,7 +55,7 @@ for (const scenario of scenarios) {
         for (const check of judged(checks)) {
             count[check.status] = (count[check.status] ?? 0) + 1;
             totals[place][check.status] = (totals[place][check.status] ?? 0) + 1;
-            if (check.status !== 'SUCCESS' && check.status !== 'DENIED') {
+            if (check.status !== 'SUCCESS') {
                 problems.push(`${place}: ${verdict(check)}: ${check.errorMessage ?? 'no reason given'}`);
             }
         }
@@ -87,7 +70,7 @@ for (const scenario of scenarios) {
 }
 
 function summary(count) {
-    const words = { SUCCESS: 'passed', DENIED: 'denied by the layer', FAILURE: 'failed', WARNING: 'warnings', SKIPPED: 'skipped' };
+    const words = { SUCCESS: 'passed', FAILURE: 'failed', WARNING: 'warnings', SKIPPED: 'skipped' };
     const parts = Object.entries(words).filter(([status]) => count[status]);
     return parts.map(([status, word]) => `${count[status]} ${word}`).join(' ') || 'none';
 }

@@ -116,6 +116,28 @@ async fn read_only_keys_call_the_tools_that_were_said_to_change_nothing() {
     }
 }
 
+/// The server of these tests runs what the body says, so what reaches it shows what was judged.
+#[tokio::test]
+async fn headers_are_trusted_and_tasks_left_unbound_only_where_told_to() {
+    let trusting = ["--trust-headers", "--unbound-tasks"];
+    for (arguments, passes) in [(&[][..], false), (&trusting, true)] {
+        let (notes, gateway) = Notes::behind(arguments).await;
+        let key = issue(&gateway.keys, reader()).await;
+        let request = http::Request::post(gateway.url("/mcp"))
+            .header("x-api-key", &key)
+            .header("content-type", "application/json")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "tools/call")
+            .header("mcp-name", "read_note")
+            .body(call("shell").to_string());
+        Client::http1().send(request.unwrap()).await;
+        assert_eq!(notes.reached().len(), usize::from(passes));
+        let task = json!({ "jsonrpc": "2.0", "id": 7, "method": "tasks/get", "params": { "taskId": "t" } });
+        let answer = say(&gateway, &gateway.key().await, &task).await.json();
+        assert_eq!(notes.reached().len(), usize::from(passes), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn read_only_tools_can_be_named_for_each_server() {
     let (one, other) = (Notes::start().await, Notes::start().await);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::notes::{Notes, SESSION, call, say};
 use crate::support::{Answer, Client, issue, soon};
-use crate::world::{Gateway, next};
+use crate::world::{Gateway, next, refused_in};
 
 #[tokio::test]
 async fn a_session_is_its_keys_alone() {
@@ -64,6 +64,66 @@ async fn a_session_is_its_keys_alone() {
     assert_eq!(ask("POST", &ada, &session, Some(&spelt)).await.status, 200);
     let reached = notes.reached();
     assert!(reached[0].headers.get("mcp_session_id").is_none());
+}
+
+#[tokio::test]
+async fn gateways_with_one_secret_share_sessions_on_the_same_route() {
+    let notes = Notes::start().await;
+    let url = notes.server.url("");
+    let routes = [format!("a={url}"), format!("b={url}")];
+    let routes = ["--route", &routes[0], "--route", &routes[1]];
+    let secret = [(
+        "MCP_KEYS_SESSION_SECRET",
+        "0123456789abcdef0123456789ABCDEF",
+    )];
+    let other = [(
+        "MCP_KEYS_SESSION_SECRET",
+        "0123456789abcdef0123456789ABCDEE",
+    )];
+    let arguments = [&["--listen", "127.0.0.1:0"][..], &routes].concat();
+    let first = Gateway::run_in(&secret, &arguments).await;
+    let key = first.key().await;
+    let send = async |gateway: &Gateway, route: &str, session: Option<&str>| {
+        let message = match session {
+            Some(_) => call("shell"),
+            None => json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {} }),
+        };
+        let mut request = Request::post(gateway.url(&format!("/{route}/mcp")))
+            .header("x-api-key", &key)
+            .header("content-type", "application/json");
+        if let Some(session) = session {
+            request = request.header("mcp-session-id", session);
+        }
+        let request = request.body(message.to_string()).unwrap();
+        Client::http1().send(request).await
+    };
+    let begun = send(&first, "a", None).await;
+    let session = Some(begun.header("mcp-session-id"));
+    for (variables, route, status) in [
+        (&secret[..], "a", 200),
+        (&secret, "b", 404),
+        (&other, "a", 404),
+        (&[], "a", 404),
+    ] {
+        let next = first.another(variables, &routes).await;
+        let answer = send(&next, route, session).await;
+        assert_eq!(answer.status, status, "{variables:?} {route}");
+    }
+    drop(first);
+    let short = [("MCP_KEYS_SESSION_SECRET", "0123456789abcdef")];
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--upstream",
+        "http://127.0.0.1:9",
+    ];
+    let output = refused_in(&short, &arguments).await;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains(short[0].0) && !errors.contains(short[0].1),
+        "{errors}"
+    );
 }
 
 async fn open(gateway: &Gateway, key: &str) -> Incoming {

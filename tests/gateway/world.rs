@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -24,7 +25,8 @@ pub(crate) struct Gateway {
     child: Child,
     pub(crate) url: String,
     pub(crate) keys: ApiKeys,
-    folder: TempDir,
+    folder: Arc<TempDir>,
+    errors: PathBuf,
 }
 
 impl Gateway {
@@ -43,21 +45,39 @@ impl Gateway {
     }
 
     async fn run(log: &str, arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::run_in(&[("RUST_LOG", log)], arguments).await
+    }
+
+    /// Starts one with these variables in its environment.
+    pub(crate) async fn run_in(variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::run_on(folder, variables, arguments).await
+    }
+
+    /// Starts another one on the same store.
+    pub(crate) async fn another(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        Self::run_on(Arc::clone(&self.folder), variables, &arguments).await
+    }
+
+    async fn run_on(folder: Arc<TempDir>, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let (file, errors) = tempfile::NamedTempFile::new_in(folder.path())
+            .unwrap()
+            .keep()
+            .unwrap();
         let url = store_url(folder.path());
         let store = SqliteStore::connect(&url).await.unwrap();
         let keys = light(store).build().await.unwrap();
-        let errors = std::fs::File::create(folder.path().join("stderr")).unwrap();
         let mut child = command(&url, arguments)
-            .env("RUST_LOG", log)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(errors)
+            .stderr(file)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = soon(lines.next_line()).await.unwrap().unwrap_or_default();
         let Some(url) = line.strip_prefix("listening ") else {
-            let errors = std::fs::read_to_string(folder.path().join("stderr"));
+            let errors = std::fs::read_to_string(errors);
             panic!("{line:?} {errors:?}");
         };
         Self {
@@ -65,6 +85,7 @@ impl Gateway {
             child,
             keys,
             folder,
+            errors,
         }
     }
 
@@ -100,7 +121,7 @@ impl Gateway {
     }
 
     pub(crate) fn errors(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("stderr")).unwrap()
+        std::fs::read_to_string(&self.errors).unwrap()
     }
 
     /// The most memory it has used so far, in bytes, where the system tells.
@@ -131,6 +152,7 @@ fn command(store: &str, arguments: &[&str]) -> Command {
     command
         .args(["--store", store, "serve"])
         .args(arguments)
+        .env_remove("MCP_KEYS_SESSION_SECRET")
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
@@ -142,10 +164,15 @@ fn store_url(folder: &Path) -> String {
 
 /// Runs a gateway that is not going to start.
 pub(crate) async fn refused(arguments: &[&str]) -> Output {
+    refused_in(&[], arguments).await
+}
+
+/// The same with these variables in its environment.
+pub(crate) async fn refused_in(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    soon(command(&store_url(folder.path()), arguments).output())
-        .await
-        .unwrap()
+    let mut command = command(&store_url(folder.path()), arguments);
+    command.envs(variables.iter().copied());
+    soon(command.output()).await.unwrap()
 }
 
 /// A file for a gateway to read.

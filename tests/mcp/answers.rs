@@ -87,11 +87,6 @@ async fn other_styles_say_it_by_http_or_as_if_there_were_no_such_tool() {
             "Resource not found",
         ),
         (
-            json!({"jsonrpc":"2.0","id":2,"method":"tasks/list"}),
-            -32_601,
-            "Method not found",
-        ),
-        (
             json!({"jsonrpc":"2.0","id":2,"method":"x/y"}),
             -32_601,
             "Method not found",
@@ -107,6 +102,60 @@ async fn other_styles_say_it_by_http_or_as_if_there_were_no_such_tool() {
         assert!(error.get("data").is_none(), "{answer:?}");
     }
     assert!(house.log.take().is_empty());
+}
+
+/// Revision 2026-07-28 has no sessions that a 404 could end, and wants one for unknown methods.
+#[tokio::test]
+async fn an_unknown_method_is_answered_as_the_last_revision_wants_and_only_in_it() {
+    for style in [
+        DenialStyle::JsonRpc,
+        DenialStyle::Http,
+        DenialStyle::Unknown,
+    ] {
+        let log = Log::default();
+        let layer = layer().denial_style(style);
+        let house = House::before(careless(log.clone()), log, layer).await;
+        let key = house.notes_key().await;
+        let ask = async |method: &str, params: Value, headers: &[(&str, &str)]| {
+            let mut request = house.modern(&key, method, params);
+            for (name, value) in headers {
+                let name: http::HeaderName = name.parse().unwrap();
+                request.headers_mut().append(name, value.parse().unwrap());
+            }
+            house.client.send(request).await
+        };
+        let no_method = json!({ "code": -32601, "message": "Method not found" });
+        for (method, params) in [
+            ("x/y", json!({})),
+            ("resources/subscribe", json!({})),
+            ("resources/unsubscribe", json!({ "uri": "note://secret/2" })),
+        ] {
+            let answer = ask(method, params.clone(), &[]).await;
+            assert_eq!(answer.status, 404, "{method}");
+            let expected = json!({ "jsonrpc": "2.0", "id": 7, "error": no_method });
+            assert_eq!(answer.json(), expected);
+            // Under an older revision, or one that is not clear, a 404 would be the end of a session.
+            for headers in [
+                &[("mcp-protocol-version", "2025-11-25")][..],
+                &[("mcp-protocol-version", "2026-07-28")],
+            ] {
+                let answer = ask(method, params.clone(), headers).await;
+                assert_ne!(answer.status, 404, "{method}");
+            }
+            let body = json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params });
+            assert_ne!(house.say(&key, body).await.status, 404, "{method}");
+        }
+        // What is known and forbidden is denied as ever.
+        for (method, params) in [
+            ("tools/call", json!({ "name": "shell" })),
+            ("resources/read", json!({})),
+        ] {
+            let answer = ask(method, params, &[]).await;
+            let status = if style == DenialStyle::Http { 403 } else { 200 };
+            assert_eq!(answer.status, status, "{method}");
+        }
+        assert!(house.log.take().is_empty());
+    }
 }
 
 #[tokio::test]

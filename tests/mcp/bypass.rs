@@ -13,7 +13,7 @@ const SHELL: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"shell","arguments":{}}}"#;
 
 /// Bodies that ask for the tool `shell` under one reading or another.
-fn bodies() -> Vec<String> {
+pub(crate) fn bodies() -> Vec<String> {
     let mut bodies: Vec<String> = [
         SHELL,
         // Members twice: parsers differ in which one counts.

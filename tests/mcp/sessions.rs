@@ -96,7 +96,7 @@ async fn a_rotated_key_keeps_its_sessions() {
 #[tokio::test]
 async fn layers_with_one_secret_share_sessions_and_others_do_not() {
     let secret = b"thirty-two bytes of a shared one";
-    let shared = House::with(Mode::Sessions, layer().session_secret(secret)).await;
+    let shared = House::with(Mode::Sessions, layer().session_secret(secret).unwrap()).await;
     let key = shared.free_key().await;
     let begun = say(&shared, &key, &[], initialize()).await;
     let session = begun.header("mcp-session-id").to_owned();
@@ -112,6 +112,9 @@ async fn layers_with_one_secret_share_sessions_and_others_do_not() {
         .status,
         200
     );
+    let short = layer().session_secret(&secret[..15]);
+    assert_eq!(short.unwrap_err().field(), Some("session_secret"));
+    assert!(layer().session_secret(&secret[..16]).is_ok());
     // The same server under another secret, as after a restart.
     let unbound = House::with(Mode::Sessions, layer().unbound_sessions()).await;
     let key = unbound.free_key().await;

@@ -3,7 +3,7 @@
 //! 1. A store that this program cannot open is named with what it can open.
 //! 2. `MCP_KEYS_PEPPER` is `ID:HEX`, at least 32 bytes in hexadecimal digits;
 //!    `MCP_KEYS_PREVIOUS_PEPPERS` holds any number of them, separated by commas. No error repeats
-//!    them. A pepper stands in the environment because command lines are for everybody to read.
+//!    them. `MCP_KEYS_SESSION_SECRET` is at least 16 bytes in such digits. A secret stands in the environment because command lines are for everybody to read.
 
 use mcp_api_keys::store::{KeyStore, SqliteStore};
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 const PEPPER: &str = "MCP_KEYS_PEPPER";
 const PREVIOUS: &str = "MCP_KEYS_PREVIOUS_PEPPERS";
+const SESSIONS: &str = "MCP_KEYS_SESSION_SECRET";
 
 /// Opens the store at `url`.
 ///
@@ -39,6 +40,24 @@ pub(crate) fn builder(store: impl KeyStore) -> Result<ApiKeysBuilder, Error> {
         }
     }
     Ok(builder)
+}
+
+/// What gateways with the same sessions have in common, if the environment says it.
+///
+/// # Errors
+///
+/// `InvalidInput` naming the variable, if it cannot be read or is too short.
+pub(crate) fn session_secret() -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    match variable(SESSIONS)? {
+        Some(digits) => secret(&digits).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn secret(digits: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+    const SHAPE: &str = "must be at least 32 hexadecimal digits";
+    let secret = bytes(digits).filter(|secret| secret.len() >= 16);
+    secret.ok_or_else(|| Error::invalid(SESSIONS, SHAPE))
 }
 
 /// A URL may hold a password, so no more than its scheme is repeated.
@@ -107,6 +126,22 @@ mod tests {
         let error = check("postgres://ada:hunter2@db/keys").unwrap_err();
         assert!(error.to_string().contains("postgres://"), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_session_secret_is_at_least_16_bytes() {
+        assert_eq!(secret(&"0f".repeat(16)).unwrap().len(), 16);
+        for wrong in [
+            "",
+            "0f",
+            &"0f".repeat(15),
+            &"0g".repeat(16),
+            &"0".repeat(33),
+        ] {
+            let error = secret(wrong).unwrap_err();
+            assert_eq!(error.field(), Some(SESSIONS));
+            assert!(!error.to_string().contains("0f0f"), "{error}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 
+use super::stated::is_modern;
 use super::{DenialStyle, McpLayer};
 use crate::key::KeyId;
 use crate::layer::Respond;
@@ -48,6 +49,17 @@ impl McpLayer {
                 log(&rejection);
                 match (id, style) {
                     (None, _) => accepted(rejection),
+                    // Not even a status tells a task of another key from one that is not there.
+                    (Some(id), _) if matches!(denied, Denied::Task(_)) => {
+                        by_json_rpc(unknown(&denied, &method, &id), rejection)
+                    }
+                    // As of a method that the server does not have. There is no session to end.
+                    (Some(id), _) if is_modern(&head.headers) && !Class::is_of_2026(&method) => {
+                        let body = error(&id, -32_601, NO_METHOD);
+                        let mut response = by_json_rpc(body, rejection);
+                        *response.status_mut() = StatusCode::NOT_FOUND;
+                        response
+                    }
                     (Some(_), DenialStyle::Http) => self.by_http(rejection, head),
                     (Some(id), style) => {
                         let body = message(&rejection, &denied, &method, &id, style);
@@ -142,8 +154,8 @@ fn message(
     id: &str,
     style: DenialStyle,
 ) -> String {
-    match style {
-        DenialStyle::Unknown => unknown(denied, method, id),
+    match (style, denied) {
+        (DenialStyle::Unknown, _) | (_, Denied::Task(_)) => unknown(denied, method, id),
         _ => json_rpc_answer(rejection, id),
     }
 }
@@ -155,10 +167,18 @@ fn unknown(denied: &Denied, method: &str, id: &str) -> String {
             (-32_602, format!("Unknown tool: {name}"))
         }
         (Denied::Prompt(name), _) => (-32_602, format!("Unknown prompt: {name}")),
+        (Denied::Task(_), _) => (-32_602, "Task not found".to_owned()),
         (Denied::Resource(_), _) => (-32_602, "Resource not found".to_owned()),
-        (Denied::Method(_), _) | (_, Class::Unknown) => (-32_601, "Method not found".to_owned()),
+        (Denied::Method(_), _) | (_, Class::Unknown) => (-32_601, NO_METHOD.to_owned()),
         _ => (-32_602, "Invalid params".to_owned()),
     };
+    error(id, code, &text)
+}
+
+const NO_METHOD: &str = "Method not found";
+
+/// An error as a server makes it; the id is raw JSON.
+fn error(id: &str, code: i32, text: &str) -> String {
     let error = serde_json::json!({ "code": code, "message": text });
     format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
 }

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Response, response};
 use http_body::Body;
 
 use super::answer::unfilterable;
-use super::judge::SESSION_ID;
+use super::judge::{Begins, SESSION_ID};
 use super::{EventStream, McpLayer};
 use crate::context::KeyContext;
 use crate::gate::Admission;
@@ -14,7 +14,7 @@ use crate::key::LimitStatus;
 use crate::layer::ResponseBody;
 use crate::layer::guard::{Ending, EventData, Guard};
 use crate::layer::respond::Charged;
-use crate::mcp::ListFilter;
+use crate::mcp::{Begun, ListFilter};
 
 /// What is known of a request that was passed on.
 pub(super) struct Exchange {
@@ -25,6 +25,7 @@ pub(super) struct Exchange {
     pub(super) method: Method,
     pub(super) id: Option<Box<str>>,
     pub(super) filter: Option<ListFilter>,
+    pub(super) begins: Option<Begins>,
     pub(super) limit: Option<LimitStatus>,
 }
 
@@ -78,7 +79,7 @@ impl Exchange {
 
     /// The answer with a body that was read to its end, or could not be.
     pub(super) fn collected<R>(
-        &self,
+        &mut self,
         mut head: response::Parts,
         body: Option<&Bytes>,
         filter: &ListFilter,
@@ -102,12 +103,28 @@ impl Exchange {
         if head.headers.contains_key(CONTENT_LENGTH) {
             head.headers.insert(CONTENT_LENGTH, body.len().into());
         }
-        Response::from_parts(head, ResponseBody::own(body))
+        let response = Response::from_parts(head, ResponseBody::own(body));
+        self.looked_at(response)
+    }
+
+    /// The same answer, looked at on its way for tasks that it begins.
+    fn looked_at<R>(&mut self, response: Response<ResponseBody<R>>) -> Response<ResponseBody<R>> {
+        let Some(Begins { own, asked }) = self.begins.take() else {
+            return response;
+        };
+        let begun = match content_type(&response) {
+            _ if response.headers().contains_key(CONTENT_ENCODING) => return response,
+            ContentType::Json => Begun::in_json(own, asked),
+            ContentType::Events => Begun::in_events(own, asked),
+            ContentType::Other => return response,
+        };
+        response.map(|body| body.looked_at(begun))
     }
 
     /// Ends a stream when the key is no longer admitted, with an answer to the request if that has
     /// an id.
     fn watched<R>(&mut self, response: Response<ResponseBody<R>>) -> Response<ResponseBody<R>> {
+        let response = self.looked_at(response);
         let Some(admission) = self.admission.take() else {
             return response;
         };

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::ACCEPT_ENCODING;
 use http::request::Parts;
-use http::{Request, Response, response};
+use http::{HeaderValue, Request, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -14,7 +15,7 @@ use tower_service::Service;
 use super::McpLayer;
 use super::answer::Refusal;
 use super::exchange::{Exchange, Reply};
-use super::judge::Verdict;
+use super::judge::{Begins, Verdict};
 use crate::context::KeyContext;
 use crate::gate::{Admission, Costs};
 use crate::key::LimitStatus;
@@ -67,6 +68,9 @@ struct Passing<S, B> {
     id: Option<Box<str>>,
     batch: Vec<Box<str>>,
     filter: Option<ListFilter>,
+    begins: Option<Begins>,
+    /// Whether the message was not read although it could be.
+    is_stated: bool,
 }
 
 /// An answer whose body is being read.
@@ -90,12 +94,18 @@ where
     }
 
     pub(super) fn passed(call: Call<S>, body: ReadBody<B>, costs: Costs) -> Self {
+        let passing = Passing::unread(call, body);
+        Self {
+            state: passing.charged(costs),
+        }
+    }
+
+    /// What the headers state and the rules permit.
+    pub(super) fn stated(call: Call<S>, body: B, costs: Costs, begins: Option<Begins>) -> Self {
         let passing = Passing {
-            call,
-            body,
-            id: None,
-            batch: Vec::new(),
-            filter: None,
+            begins,
+            is_stated: true,
+            ..Passing::unread(call, ReadBody::passed(body))
         };
         Self {
             state: passing.charged(costs),
@@ -103,14 +113,8 @@ where
     }
 
     pub(super) fn reading(call: Call<S>, body: B) -> Self {
-        let settings = &call.layer.settings;
-        let deadline = Some(settings.body_deadline);
-        let reading = Reading::new(body, (), settings.max_body, deadline);
         Self {
-            state: State::Reading {
-                reading,
-                call: Some(call),
-            },
+            state: call.reading(body),
         }
     }
 }
@@ -169,7 +173,7 @@ where
                 StateProjection::Collecting { reading, parts } => {
                     let read = ready!(reading.poll_read(cx));
                     let Some(Collected {
-                        exchange,
+                        mut exchange,
                         head,
                         filter,
                     }) = parts.take()
@@ -186,8 +190,20 @@ where
 }
 
 impl<S> Call<S> {
+    fn reading<B: Body, R>(self, body: B) -> State<S, B, R, S::Future>
+    where
+        S: Service<Request<ReadBody<B>>>,
+    {
+        let settings = &self.layer.settings;
+        let deadline = Some(settings.body_deadline);
+        State::Reading {
+            reading: Reading::new(body, (), settings.max_body, deadline),
+            call: Some(self),
+        }
+    }
+
     /// What follows on a body that was read, or could not be.
-    fn judged<B, R>(self, read: Result<Read, RejectionKind>) -> State<S, B, R, S::Future>
+    fn judged<B: Body, R>(mut self, read: Result<Read, RejectionKind>) -> State<S, B, R, S::Future>
     where
         S: Service<Request<ReadBody<B>>>,
     {
@@ -200,16 +216,22 @@ impl<S> Call<S> {
             id,
             batch,
             filter,
+            begins,
+            is_plain_wanted,
         } = match self.layer.judge(&read.data, &self.key) {
             Ok(verdict) => verdict,
             Err(refusal) => return self.refused(refusal),
         };
+        if is_plain_wanted {
+            let plain = HeaderValue::from_static("identity");
+            self.head.headers.insert(ACCEPT_ENCODING, plain);
+        }
         let passing = Passing {
-            call: self,
-            body: ReadBody::buffered(read.data, read.trailers),
             id,
             batch,
             filter,
+            begins,
+            ..Passing::unread(self, ReadBody::buffered(read.data, read.trailers))
         };
         passing.charged(costs)
     }
@@ -222,7 +244,20 @@ impl<S> Call<S> {
     }
 }
 
-impl<S, B> Passing<S, B> {
+impl<S, B: Body> Passing<S, B> {
+    /// A request of whose message nothing is known.
+    fn unread(call: Call<S>, body: ReadBody<B>) -> Self {
+        Self {
+            call,
+            body,
+            id: None,
+            batch: Vec::new(),
+            filter: None,
+            begins: None,
+            is_stated: false,
+        }
+    }
+
     fn charged<R>(self, costs: Costs) -> State<S, B, R, S::Future>
     where
         S: Service<Request<ReadBody<B>>>,
@@ -246,16 +281,29 @@ impl<S, B> Passing<S, B> {
         let limit = match charged {
             Ok(limit) => limit,
             Err(rejection) => {
+                let is_limit = matches!(
+                    rejection.kind(),
+                    RejectionKind::RateLimited | RejectionKind::QuotaExceeded
+                );
+                // The answer is to name the request, which only the body does.
+                if is_limit && self.is_stated {
+                    return match self.body.into_unread() {
+                        Some(body) => self.call.reading(body),
+                        None => self.call.refused(Refusal::Request(rejection)),
+                    };
+                }
                 let id = self.id.take();
                 let batch = std::mem::take(&mut self.batch);
-                return self.call.refused(match rejection.kind() {
-                    RejectionKind::RateLimited | RejectionKind::QuotaExceeded => Refusal::Limited {
+                let refusal = if is_limit {
+                    Refusal::Limited {
                         id,
                         batch,
                         rejection,
-                    },
-                    _ => Refusal::Request(rejection),
-                });
+                    }
+                } else {
+                    Refusal::Request(rejection)
+                };
+                return self.call.refused(refusal);
             }
         };
         let Call {
@@ -276,6 +324,7 @@ impl<S, B> Passing<S, B> {
                 method,
                 id: self.id,
                 filter: self.filter,
+                begins: self.begins,
                 limit,
             }),
         }

@@ -9,11 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::McpLayer;
 use super::answer::Refusal;
+use super::stated::Stated;
 use crate::context::KeyContext;
 use crate::gate::Costs;
 use crate::key::KeyInfo;
 use crate::mcp::{
-    Class, Denied, Kind, ListFilter, Message, Peeked, is_restricted, judge, needs_filter,
+    Class, Denied, Kind, ListFilter, ListKind, Message, OwnTasks, Peeked, is_restricted, judge,
+    needs_filter, permits,
 };
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -25,6 +27,8 @@ pub(super) enum Opening {
     Pass(Costs),
     /// It passes without a body, and costs so much.
     Bare(Costs),
+    /// Its headers say what it is. It passes as it is, costs so much, and may begin so much.
+    Stated(Costs, Option<Begins>),
     /// Its body says what it is.
     Read,
 }
@@ -38,6 +42,17 @@ pub(super) struct Verdict {
     pub(super) batch: Vec<Box<str>>,
     /// What the answer must not show.
     pub(super) filter: Option<ListFilter>,
+    /// What the answer may begin.
+    pub(super) begins: Option<Begins>,
+    /// Whether the answer has to be read, so that the server must not encode it.
+    pub(super) is_plain_wanted: bool,
+}
+
+/// A request whose answer may begin tasks, which are then the key's.
+pub(super) struct Begins {
+    pub(super) own: OwnTasks,
+    /// The ids of the requests that may, as raw JSON; without any it is one whose id was not read.
+    pub(super) asked: Option<Box<[Box<str>]>>,
 }
 
 impl McpLayer {
@@ -68,46 +83,91 @@ impl McpLayer {
             (false, false) => {}
         }
         match (is_plain_json(&head.headers), is_restricted) {
-            (true, _) => Ok(Opening::Read),
-            (false, false) if may_be_json(&head.headers) => Ok(Opening::Pass(self.unread())),
+            (true, _) => Ok(self.open_by_headers(head, key).unwrap_or(Opening::Read)),
+            (false, false) if may_be_json(&head.headers) => match self.own_tasks(key.key()) {
+                Some(own) if own.are_not_all() => {
+                    Err(Rejection::new(RejectionKind::MediaTypeUnsupported))
+                }
+                _ => Ok(Opening::Pass(self.unread())),
+            },
             (false, false) => Ok(Opening::Pass(Costs::Request(1))),
             (false, true) => Err(Rejection::new(RejectionKind::MediaTypeUnsupported)),
         }
     }
 
+    /// Judges what the headers state, where they are trusted. What they do not permit is for the
+    /// body to be denied by, so that the answer can name the request.
+    fn open_by_headers(&self, head: &Parts, key: &KeyContext) -> Option<Opening> {
+        if !self.settings.trusts_headers {
+            return None;
+        }
+        let Stated { class, name } = Stated::read(head)?;
+        let info = key.key();
+        let tools = &self.settings.read_only_tools;
+        if !permits(class, name, info.access, &info.mcp, tools) {
+            return None;
+        }
+        let cost = self.cost(Some(name).filter(|_| class == Class::Call));
+        let begins = self.own_tasks(info).map(|own| Begins { own, asked: None });
+        Some(Opening::Stated(Costs::Calls(vec![cost]), begins))
+    }
+
     /// Judges the body.
     pub(super) fn judge(&self, body: &Bytes, key: &KeyContext) -> Result<Verdict, Refusal> {
         let info = key.key();
+        let own = self.own_tasks(info);
         let peeked = match Message::peek(body) {
             Ok(peeked) => peeked,
-            // A key without restrictions may send anything; the server answers it.
-            Err(_) if !is_restricted(info.access, &info.mcp) => {
+            // A key without restrictions may send anything; the server answers it. But it may not
+            // be about the task of another key.
+            Err(_)
+                if !is_restricted(info.access, &info.mcp)
+                    && !own.as_ref().is_some_and(OwnTasks::are_not_all) =>
+            {
                 return Ok(Verdict {
                     costs: self.unread(),
                     id: None,
                     batch: Vec::new(),
                     filter: None,
+                    begins: None,
+                    is_plain_wanted: false,
                 });
             }
             Err(fault) => return Err(Refusal::Unreadable(fault)),
         };
-        self.judge_messages(&peeked, info)?;
+        self.judge_messages(&peeked, info, own.as_ref())?;
         let messages = peeked.messages();
         let (id, batch) = match &peeked {
             Peeked::One(message) => (answerable_id(message), Vec::new()),
             Peeked::Batch(messages) => (None, messages.iter().filter_map(answerable_id).collect()),
         };
+        let filter = self.filter(messages, info, own.as_ref());
+        let begins = own.and_then(|own| begins(messages, own));
         Ok(Verdict {
             costs: self.costs(messages),
             id,
             batch,
-            filter: self.filter(messages, info),
+            is_plain_wanted: filter.is_some()
+                || (begins.is_some() && messages.iter().any(Message::knows_tasks)),
+            filter,
+            begins,
         })
     }
 
-    fn judge_messages(&self, peeked: &Peeked<'_>, info: &KeyInfo) -> Result<(), Refusal> {
+    /// The key's tasks, unless tasks are bound to none.
+    pub(super) fn own_tasks(&self, info: &KeyInfo) -> Option<OwnTasks> {
+        let tasks = self.settings.tasks.as_ref();
+        tasks.map(|tasks| OwnTasks::new(tasks, info.id))
+    }
+
+    fn judge_messages(
+        &self,
+        peeked: &Peeked<'_>,
+        info: &KeyInfo,
+        own: Option<&OwnTasks>,
+    ) -> Result<(), Refusal> {
         let tools = &self.settings.read_only_tools;
-        let judge = |message: &Message<'_>| judge(message, info.access, &info.mcp, tools);
+        let judge = |message: &Message<'_>| judge(message, info.access, &info.mcp, tools, own);
         match peeked {
             Peeked::One(message) => judge(message).map_err(|denied| Refusal::Denied {
                 id: answerable_id(message),
@@ -149,19 +209,29 @@ impl McpLayer {
                 return None;
             }
             let tool = message.name().filter(|_| message.class() == Class::Call);
-            let cost = tool.and_then(|tool| {
-                let mut costs = self.settings.tool_costs.iter();
-                costs.find(|(tools, _)| tools.matches(tool))
-            });
-            Some((tool.map(Box::from), cost.map_or(1, |(_, cost)| *cost)))
+            Some(self.cost(tool))
         });
         Costs::Calls(calls.collect())
     }
 
-    fn filter(&self, messages: &[Message<'_>], info: &KeyInfo) -> Option<ListFilter> {
-        let is_filtered = |message: &&Message<'_>| {
-            let lists = message.class().lists();
-            lists.is_some_and(|kind| needs_filter(kind, info.access, &info.mcp))
+    fn cost(&self, tool: Option<&str>) -> (Option<Box<str>>, u32) {
+        let cost = tool.and_then(|tool| {
+            let mut costs = self.settings.tool_costs.iter();
+            costs.find(|(tools, _)| tools.matches(tool))
+        });
+        (tool.map(Box::from), cost.map_or(1, |(_, cost)| *cost))
+    }
+
+    fn filter(
+        &self,
+        messages: &[Message<'_>],
+        info: &KeyInfo,
+        own: Option<&OwnTasks>,
+    ) -> Option<ListFilter> {
+        let is_filtered = |message: &&Message<'_>| match message.class().lists() {
+            Some(ListKind::Tasks) => own.is_some(),
+            Some(kind) => needs_filter(kind, info.access, &info.mcp),
+            None => false,
         };
         let mut lists = messages.iter().filter(is_filtered).peekable();
         lists.peek()?;
@@ -177,7 +247,8 @@ impl McpLayer {
 
     fn filter_of(&self, ids: Vec<crate::mcp::RequestId<'_>>, info: &KeyInfo) -> ListFilter {
         let tools = self.settings.read_only_tools.clone();
-        ListFilter::new(ids, info.access, info.mcp.clone(), tools)
+        let filter = ListFilter::new(ids, info.access, info.mcp.clone(), tools);
+        filter.of_tasks(self.own_tasks(info))
     }
 
     fn unbind_session(&self, head: &mut Parts, key: &KeyContext) -> Result<(), Rejection> {
@@ -198,6 +269,20 @@ impl McpLayer {
         head.headers.insert(SESSION_ID, session);
         Ok(())
     }
+}
+
+/// The requests among `messages` whose answers may begin tasks.
+fn begins(messages: &[Message<'_>], own: OwnTasks) -> Option<Begins> {
+    let asked: Box<[_]> = messages
+        .iter()
+        .filter(|message| message.class().may_begin_task())
+        .filter_map(answerable_id)
+        .collect();
+    let asked = Some(asked).filter(|asked| !asked.is_empty())?;
+    Some(Begins {
+        own,
+        asked: Some(asked),
+    })
 }
 
 /// The id to answer to; none for a message that wants no answer.

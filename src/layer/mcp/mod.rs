@@ -7,6 +7,7 @@ mod future;
 mod judge;
 mod service;
 mod stack;
+mod stated;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,27 +18,31 @@ use self::judge::Misplaced;
 pub use self::service::McpService;
 pub use self::stack::McpApiKeyLayer;
 use super::Respond;
+use crate::error::Error;
 use crate::key::Glob;
-use crate::mcp::{ReadOnlyTools, Sessions, SseFilter};
+use crate::mcp::{ReadOnlyTools, Sessions, SseFilter, Tasks};
 
 /// Holds keys to what they may do on an MCP server, behind an [`ApiKeyLayer`](super::ApiKeyLayer).
 ///
 /// What a key may do is its [`McpRules`](crate::key::McpRules) and its
 /// [`Access`](crate::key::Access). The layer reads each message before the server does.
 ///
-/// 1. **The body is judged, not the headers.** Servers run the tool that the body names, whatever
+/// 1. **The body is judged, not the headers**, unless you [trust](Self::trust_headers) them. Servers run the tool that the body names, whatever
 ///    `Mcp-Name` says. What two parsers could read in two ways is refused to a restricted key, and so
 ///    is what is not JSON in UTF-8, gRPC included. Its `GET`, `HEAD`, `DELETE` and `OPTIONS` requests
 ///    pass without a body, and without a change of protocol such as WebSocket.
 /// 2. **A denied call is an answer and no error of transport**: HTTP 200 with a JSON-RPC error that
-///    says why. Some clients end their session at a 403. See [`DenialStyle`].
+///    says why. Some clients end their session at a 403. See [`DenialStyle`]. A method that revision
+///    2026-07-28 does not have is answered as that revision wants, with 404 and "Method not found".
 /// 3. **Lists show what the key may use**, in JSON and in streams of events, and are marked as
 ///    private to the caller.
 /// 4. **Requests cost, and nothing else**: pings, notifications, answers and the end of a session are
 ///    free, and each call costs what [`tool_cost`](Self::tool_cost) says. What a rule refuses has spent nothing. What may be a message
 ///    and cannot be read costs as much as the dearest tool, under the limits of all tools. All requests
 ///    are held to ten times the key's limits, or to two a second if that is more.
-/// 5. **A session belongs to the key that began it.** To others it does not exist.
+/// 5. **A session and a task belong to the key that began them.** To others they do not exist, whether
+///    the key is restricted or not. Once a key has begun a task, other keys' messages that cannot be
+///    read are refused as those of restricted keys are.
 /// 6. **A stream ends within a second** of its key's withdrawal or expiry on this node, with an error
 ///    that names the request.
 /// 7. Everything else from keys without restrictions passes as it comes: other methods of HTTP, gRPC,
@@ -97,7 +102,9 @@ struct Settings {
     max_list: usize,
     tool_costs: Vec<(Glob, u32)>,
     sessions: Option<Arc<Sessions>>,
+    tasks: Option<Arc<Tasks>>,
     responder: Option<Arc<dyn Respond>>,
+    trusts_headers: bool,
     misplaced: Arc<Misplaced>,
 }
 
@@ -129,7 +136,9 @@ impl McpLayer {
                 max_list: SseFilter::MAX_EVENT,
                 tool_costs: Vec::new(),
                 sessions: Some(Arc::new(Sessions::random())),
+                tasks: Some(Arc::new(Tasks::new())),
                 responder: None,
+                trusts_headers: false,
                 misplaced: Arc::default(),
             }),
         }
@@ -175,14 +184,54 @@ impl McpLayer {
 
     /// Shares sessions among all processes with this secret, of at least 16 random bytes. Default: a
     /// random one for each process, so that clients begin new sessions after a restart.
-    pub fn session_secret(self, secret: &[u8]) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If the secret is shorter.
+    pub fn session_secret(self, secret: &[u8]) -> Result<Self, Error> {
+        if secret.len() < Self::LEAST_SECRET {
+            return Err(Error::invalid(
+                "session_secret",
+                "must be at least 16 random bytes",
+            ));
+        }
         let sessions = Arc::new(Sessions::with_secret(secret));
-        self.with(|settings| settings.sessions = Some(sessions))
+        Ok(self.with(|settings| settings.sessions = Some(sessions)))
     }
+
+    const LEAST_SECRET: usize = 16;
 
     /// Passes session ids as they are. To be used only if the server itself asks whose they are.
     pub fn unbound_sessions(self) -> Self {
         self.with(|settings| settings.sessions = None)
+    }
+
+    /// Lets any key that may use the method name any task, where its id is known. Restricted keys may
+    /// not list tasks then.
+    ///
+    /// To be used if the server itself asks whose they are, or where several processes stand in front
+    /// of the same tasks and a request may come to any of them: which task is whose is known only to
+    /// the process that the task was begun through.
+    pub fn unbound_tasks(self) -> Self {
+        self.with(|settings| settings.tasks = None)
+    }
+
+    /// Judges the use of one tool, prompt or resource by what the request's headers say, and passes its
+    /// body on unread, as it comes. Default: off, and the body is read.
+    ///
+    /// It is for a request that carries exactly one `MCP-Protocol-Version`, of 2026-07-28, exactly one
+    /// `Mcp-Method`, of `tools/call`, `prompts/get` or `resources/read`, exactly one `Mcp-Name` in plain
+    /// text, no session, and JSON. What these do not permit, and every other request, is judged by its body
+    /// as ever.
+    ///
+    /// **This trusts the server** behind the layer to refuse a message that its headers do not fit, as that
+    /// revision demands, and to know that revision. A server that does not lets a restricted key use any
+    /// tool, by naming one in the header and another in the body. [`manual::mcp`](crate::manual::mcp#by-headers-alone)
+    /// tells which servers were tried. Nor are such messages held to [`max_body`](Self::max_body) and
+    /// [`body_deadline`](Self::body_deadline), and a stream that has to be ended is ended with an event that
+    /// does not name the request.
+    pub fn trust_headers(self) -> Self {
+        self.with(|settings| settings.trusts_headers = true)
     }
 
     /// Answers refusals that are no answers to a message with `responder`. Default: that of the key

@@ -87,6 +87,7 @@ where
         };
         match opening {
             Ok(Opening::Pass(costs)) => McpFuture::passed(call, ReadBody::passed(body), costs),
+            Ok(Opening::Stated(costs, begins)) => McpFuture::stated(call, body, costs, begins),
             Ok(Opening::Bare(costs)) => {
                 let nothing = ReadBody::buffered(Bytes::new(), None);
                 McpFuture::passed(call, nothing, costs)

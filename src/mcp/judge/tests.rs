@@ -15,7 +15,7 @@ fn judged(
     peeked
         .messages()
         .iter()
-        .try_for_each(|message| judge(message, access, rules, tools))
+        .try_for_each(|message| judge(message, access, rules, tools, None))
         .map_err(|denied| denied.to_string())
 }
 
@@ -319,5 +319,60 @@ fn a_key_is_restricted_by_its_level_or_by_any_rule() {
         ListKind::Skills,
     ] {
         assert!(needs_filter(kind, Access::Full, &resources));
+    }
+}
+
+#[test]
+fn a_key_names_its_own_tasks_only_whether_restricted_or_not() {
+    let tasks = Arc::new(super::super::task::Tasks::new());
+    let [ada, bob] = [1, 2].map(|key| OwnTasks::new(&tasks, crate::key::KeyId::from_u128(key)));
+    ada.note("t");
+    let may = |own: &OwnTasks, rules: &McpRules, body: &str| {
+        let peeked = Message::peek(body.as_bytes()).unwrap();
+        let tools = ReadOnlyTools::default();
+        let judged = judge(
+            &peeked.messages()[0],
+            Access::Full,
+            rules,
+            &tools,
+            Some(own),
+        );
+        judged.map_err(|denied| denied.to_string())
+    };
+    let restricted = McpRules::default().allow_tool("*".parse().unwrap());
+    for rules in [McpRules::default(), restricted] {
+        for params in [
+            r#"tasks/get","params":{"taskId":"t"}"#,
+            r#"tasks/result","params":{"taskId":"t"}"#,
+            r#"tasks/cancel","params":{"task\u0049d":"\u0074"}"#,
+            r#"t\u0061sks/update","params":{"taskId":"t","inputResponses":{}}"#,
+            r#"subscriptions/listen","params":{"notifications":{"taskIds":["t"]}}"#,
+        ] {
+            for body in [
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{params}}}"#),
+                format!(r#"{{"jsonrpc":"2.0","method":"{params}}}"#),
+            ] {
+                assert_eq!(may(&ada, &rules, &body), Ok(()), "{body}");
+                let denied = may(&bob, &rules, &body);
+                assert_eq!(denied, Err("Task t is not found".to_owned()), "{body}");
+            }
+        }
+        for (params, passes) in [
+            (r#"tasks/list""#, true),
+            (r#"tools/call","params":{"name":"a","taskId":"t"}"#, true),
+            (r#"tasks/get","params":{"taskId":"T"}"#, false),
+            (r#"tasks/get","params":{"taskId":""}"#, false),
+            (
+                r#"subscriptions/listen","params":{"notifications":{}}"#,
+                true,
+            ),
+            (
+                r#"subscriptions/listen","params":{"notifications":{"taskIds":["t","u"]}}"#,
+                false,
+            ),
+        ] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{params}}}"#);
+            assert_eq!(may(&ada, &rules, &body).is_ok(), passes, "{body}");
+        }
     }
 }

@@ -333,3 +333,25 @@ proptest! {
         prop_assert_eq!(filtered(&open, &body).unwrap(), body);
     }
 }
+
+#[test]
+fn a_list_of_tasks_shows_the_keys_own_and_keeps_its_cursor() {
+    let tasks = std::sync::Arc::new(super::super::task::Tasks::new());
+    let own = OwnTasks::new(&tasks, crate::key::KeyId::from_u128(1));
+    own.note("mine");
+    let filter = filter_of("1", Access::Full, McpRules::default()).of_tasks(Some(own));
+    let body = concat!(
+        r#"{"id":1,"result":{"tasks":[{"taskId":"other","status":"working"},{"task\u0049d":"mine"},"#,
+        r#"{"taskId":["mine"]},{"status":"working"},"mine",{"taskId":"other","taskId":"mine"}],"#,
+        r#""nextCursor":"other"}}"#,
+    );
+    assert_eq!(
+        filtered(&filter, body).unwrap(),
+        r#"{"id":1,"result":{"tasks":[{"task\u0049d":"mine"}],"nextCursor":"other"}}"#
+    );
+    let twice = r#"{"id":1,"result":{"tasks":[],"tasks":[{"taskId":"other"}]}}"#;
+    assert!(filtered(&filter, twice).is_err());
+    // Where tasks are bound to nobody, the list is the server's.
+    let unbound = filter_of("1", Access::Full, McpRules::default());
+    assert_eq!(filtered(&unbound, body).unwrap(), body);
+}

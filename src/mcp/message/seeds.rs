@@ -5,14 +5,14 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Message, Params, Peeked, Reference};
+use super::{Message, Params, Peeked, Reference, Subscribed};
 use crate::mcp::members::{Fault, Members, members};
 use crate::mcp::unreadable::Unreadable;
 
 /// The most messages in a batch.
 const MAX_MESSAGES: usize = 1_000;
 
-/// The most URIs in one `subscriptions/listen`.
+/// The most URIs, or tasks, in one `subscriptions/listen`.
 const MAX_SUBSCRIPTIONS: usize = 10_000;
 
 members!(
@@ -23,7 +23,8 @@ members!(
         Arguments = "arguments",
         Meta = "_meta",
         Uri = "uri",
-        Task = "taskId",
+        TaskId = "taskId",
+        Task = "task",
         Reference = "ref",
         Notifications = "notifications",
     }
@@ -42,6 +43,7 @@ members!(
     /// Members of `params.notifications`.
     Notification {
         Subscriptions = "resourceSubscriptions",
+        Tasks = "taskIds",
     }
 );
 
@@ -125,12 +127,17 @@ seed!(ParamsOf<'_> => Params<'de>, "an object", {
             match member {
                 Param::Name => params.name = map.next_value_seed(Text)?,
                 Param::Uri => params.uri = map.next_value_seed(Text)?,
-                Param::Task => params.task_id = map.next_value_seed(Text)?,
+                Param::TaskId => params.task_id = map.next_value_seed(Text)?,
                 Param::Reference => params.reference = map.next_value_seed(ReferenceOf(self.0))?,
                 Param::Notifications => {
                     params.subscriptions = map.next_value_seed(NotificationsOf(self.0))?;
                 }
-                Param::Arguments | Param::Meta => {
+                Param::Meta => params.meta = Some(map.next_value()?),
+                Param::Task => {
+                    map.next_value::<IgnoredAny>()?;
+                    params.asks_for_task = true;
+                }
+                Param::Arguments => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -166,24 +173,28 @@ seed!(ReferenceOf<'_> => Option<Box<Reference<'de>>>, "an object", {
 
 struct NotificationsOf<'f>(&'f Fault);
 
-seed!(NotificationsOf<'_> => Vec<Cow<'de, str>>, "an object", {
+seed!(NotificationsOf<'_> => Subscribed<'de>, "an object", {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Members::<Notification>::new(self.0);
-        let mut subscriptions = Vec::new();
-        while let Some(Notification::Subscriptions) = members.next(&mut map)? {
-            subscriptions = map.next_value_seed(Subscriptions(self.0))?;
+        let mut subscribed = Subscribed::default();
+        while let Some(member) = members.next(&mut map)? {
+            let listed = map.next_value_seed(Subscriptions(self.0))?;
+            match member {
+                Notification::Subscriptions => subscribed.uris = listed,
+                Notification::Tasks => subscribed.tasks = listed,
+            }
         }
-        Ok(subscriptions)
+        Ok(subscribed)
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
+        Ok(Subscribed::default())
     }
 });
 
 struct Subscriptions<'f>(&'f Fault);
 
-seed!(Subscriptions<'_> => Vec<Cow<'de, str>>, "an array of URIs", {
+seed!(Subscriptions<'_> => Vec<Cow<'de, str>>, "an array of names", {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut uris = Vec::new();
         while let Some(uri) = seq.next_element_seed(Text)? {

@@ -22,6 +22,7 @@ use super::rules::{Amount, RuleFields, Rules};
 use super::setting::{Merge, Setting, missing};
 use super::tls::TlsFiles;
 use super::{Error, ServeArgs};
+use crate::setup;
 
 /// Everything that the gateway is told.
 #[derive(Debug)]
@@ -65,6 +66,8 @@ struct File {
     read_only_tool: Option<Vec<String>>,
     tool_cost: Option<Vec<String>>,
     denial_style: Option<String>,
+    trust_headers: Option<bool>,
+    unbound_tasks: Option<bool>,
     max_body: Option<Amount>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -76,7 +79,12 @@ impl Config {
         let path = args.config.clone();
         let file = path.as_deref().map(File::read).transpose()?;
         let merge = Merge { path };
-        merge.config(args, file.unwrap_or_default())
+        let config = merge.config(args, file.unwrap_or_default())?;
+        let secret = setup::session_secret().map_err(Error::of_keys)?;
+        Ok(Self {
+            rules: config.rules.with_sessions_of(secret),
+            ..config
+        })
     }
 }
 
@@ -136,6 +144,8 @@ impl Merge {
             read_only_tool: file.read_only_tool,
             tool_cost: file.tool_cost,
             denial_style: file.denial_style,
+            trust_headers: file.trust_headers,
+            unbound_tasks: file.unbound_tasks,
             max_body: file.max_body,
         };
         let rules = self.rules(args.rules, rules)?;
@@ -249,6 +259,8 @@ mod tests {
             read_only_tools = ["list"]
             tool_cost = ["search_*=5"]
             denial_style = "http"
+            trust_headers = true
+            unbound_tasks = true
             max_body = "1MiB"
             tls_cert = "c.pem"
             tls_key = "k.pem"
@@ -284,6 +296,8 @@ mod tests {
             r#"[("search_*", 5)]"#,
             "Http",
             "Some(1048576)",
+            "trusts_headers: true",
+            "unbound_tasks: true",
         ] {
             assert!(rules.contains(part), "{part}: {rules}");
         }

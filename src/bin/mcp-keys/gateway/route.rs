@@ -74,7 +74,7 @@ impl Gateway {
             let prefix = prefix(route);
             let layer = layer(config, route, &prefix, keys)?
                 .with_signing(signing.clone())
-                .with_mcp(config.rules.mcp(route));
+                .with_mcp(config.rules.mcp(route)?);
             let server = Server {
                 prefix: prefix.clone(),
                 upstream: route.upstream.clone(),

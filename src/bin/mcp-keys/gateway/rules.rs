@@ -5,8 +5,11 @@
 //! 2. Which tools change nothing is for whoever runs the gateway to say. What a server says of its
 //!    own tools (`readOnlyHint`) is not asked: MCP calls it a hint that is not to be trusted.
 //! 3. A signature does not name the path, so all servers share one memory of used ones.
-//! 4. A session is known to the route that it was begun on, in this process.
+//! 4. A session is known to the route that it was begun on, in this process and those that have the
+//!    same `MCP_KEYS_SESSION_SECRET`.
+//! 5. A task is known to the route that it was begun on, in this process alone.
 
+use std::fmt;
 use std::time::Duration;
 
 use mcp_api_keys::SignedRequestLayer;
@@ -14,6 +17,7 @@ use mcp_api_keys::key::Glob;
 use mcp_api_keys::layer::{DenialStyle, McpLayer};
 use mcp_api_keys::signing::{MemoryReplayGuard, SigningMode};
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::Error;
 use super::places::Route;
@@ -49,6 +53,16 @@ pub(crate) struct RuleArgs {
     #[arg(long, value_name = "STYLE")]
     pub(super) denial_style: Option<String>,
 
+    /// Judge calls of revision 2026-07-28 by their headers and pass their bodies on unread. Only for
+    /// servers that refuse a message which its headers do not fit, as that revision demands
+    #[arg(long)]
+    pub(super) trust_headers: bool,
+
+    /// Let any key name any task. For several gateways in front of the same tasks, or servers that
+    /// ask themselves whose they are
+    #[arg(long)]
+    pub(super) unbound_tasks: bool,
+
     /// How large an MCP message may be, such as 512KiB [default: 4MiB]
     #[arg(long, value_name = "SIZE")]
     pub(super) max_body: Option<String>,
@@ -63,6 +77,8 @@ pub(super) struct RuleFields {
     pub(super) read_only_tool: Option<Vec<String>>,
     pub(super) tool_cost: Option<Vec<String>>,
     pub(super) denial_style: Option<String>,
+    pub(super) trust_headers: Option<bool>,
+    pub(super) unbound_tasks: Option<bool>,
     pub(super) max_body: Option<Amount>,
 }
 
@@ -92,7 +108,28 @@ pub(super) struct Rules {
     read_only_tools: Vec<String>,
     tool_costs: Vec<(Glob, u32)>,
     style: DenialStyle,
+    trusts_headers: bool,
+    unbound_tasks: bool,
     max_body: Option<usize>,
+    /// None for one that no other process has.
+    session_secret: Option<SessionSecret>,
+}
+
+/// What all gateways with the same sessions have in common.
+struct SessionSecret(Zeroizing<Vec<u8>>);
+
+impl SessionSecret {
+    /// A secret for the sessions of one route, so that none is another one's.
+    fn of(&self, route: &Route) -> Zeroizing<Vec<u8>> {
+        let name = route.name.as_ref().map_or("", |name| name.as_str());
+        Zeroizing::new([&self.0, name.as_bytes()].concat())
+    }
+}
+
+impl fmt::Debug for SessionSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionSecret(…)")
+    }
 }
 
 impl Merge {
@@ -124,10 +161,13 @@ impl Merge {
                 Some(style) => style.read(denial_style)?.value,
                 None => DenialStyle::default(),
             },
+            trusts_headers: flags.trust_headers || file.trust_headers.unwrap_or_default(),
+            unbound_tasks: flags.unbound_tasks || file.unbound_tasks.unwrap_or_default(),
             max_body: match max_body {
                 Some(size) => Some(size.read(size_in_bytes)?.value),
                 None => None,
             },
+            session_secret: None,
         })
     }
 }
@@ -145,8 +185,16 @@ impl Rules {
         layer
     }
 
+    /// The same rules with sessions that all gateways with this secret know.
+    pub(super) fn with_sessions_of(self, secret: Option<Zeroizing<Vec<u8>>>) -> Self {
+        Self {
+            session_secret: secret.map(SessionSecret),
+            ..self
+        }
+    }
+
     /// Holds keys to what they may do on one server.
-    pub(super) fn mcp(&self, route: &Route) -> McpLayer {
+    pub(super) fn mcp(&self, route: &Route) -> Result<McpLayer, Error> {
         let tools = self.read_only_tools.iter().chain(&route.read_only_tools);
         let mut layer = McpLayer::new()
             .denial_style(self.style)
@@ -154,9 +202,20 @@ impl Rules {
         for (tools, cost) in &self.tool_costs {
             layer = layer.tool_cost(tools.clone(), *cost);
         }
-        match self.max_body {
-            Some(bytes) => layer.max_body(bytes),
-            None => layer,
+        if self.trusts_headers {
+            layer = layer.trust_headers();
+        }
+        if self.unbound_tasks {
+            layer = layer.unbound_tasks();
+        }
+        if let Some(bytes) = self.max_body {
+            layer = layer.max_body(bytes);
+        }
+        match &self.session_secret {
+            Some(secret) => layer
+                .session_secret(&secret.of(route))
+                .map_err(Error::of_keys),
+            None => Ok(layer),
         }
     }
 }
