@@ -54,7 +54,7 @@ fn main() {
     let limit = Duration::from_secs(seconds);
     match *words {
         ["--serve", which] => {
-            let _ = runtime.block_on(timeout(limit, serve(which == "ours")));
+            let _ = runtime.block_on(async { timeout(limit, serve(which == "ours")).await });
         }
         ["--load", port, key] => {
             let port = port.parse().expect("a port");
