@@ -37,10 +37,10 @@ use support::report::{Arguments, folder, write_json};
 const KEYS: usize = 10_000;
 
 /// How many requests of each case are counted under valgrind.
-const COUNTED: usize = 4_000;
+const COUNTED: usize = 4_500;
 
 /// The same in a quick run, where so many keys have to do: most of the time goes into their making.
-const COUNTED_QUICKLY: (usize, usize) = (1_000, 1_000);
+const COUNTED_QUICKLY: (usize, usize) = (1_800, 1_000);
 
 struct Row {
     name: &'static str,
