@@ -4,6 +4,7 @@
 //! one if it is not; the layer is to need no others. What `RateLimit` headers take at present comes
 //! on top. A change that allocates more fails here; one that allocates less lowers the budget.
 
+#![cfg(feature = "testing")]
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
