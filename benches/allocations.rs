@@ -15,15 +15,14 @@
     reason = "a measurement prints, and stops at the first fault"
 )]
 
+#[path = "support/allocations.rs"]
+mod allocations;
 mod support;
 
 use std::collections::BTreeMap;
 
-use allocation_counter::measure;
-
-use support::cases::{Entrant, World, entrants};
-use support::load::Dice;
-use support::measure::Spread;
+use allocations::per_request;
+use support::cases::{World, entrants};
 use support::report::Arguments;
 
 const KEYS: usize = 1_000;
@@ -35,7 +34,10 @@ fn main() {
     let names = arguments.rest();
     let world = World::new(KEYS);
     let mut entrants = entrants(&world, &names);
-    let counts: BTreeMap<&str, f64> = entrants.iter_mut().map(|e| (e.name, count(e))).collect();
+    let counts = entrants
+        .iter_mut()
+        .map(|e| (e.name, per_request(e, REQUESTS)));
+    let counts: BTreeMap<&str, f64> = counts.collect();
     let mut beyond = BTreeMap::new();
     for entrant in &entrants {
         let base = counts.get(entrant.base).copied().unwrap_or(0.0);
@@ -50,18 +52,4 @@ fn main() {
         let name = entrant.name;
         println!("{name:24} {:11} {:12}", counts[name], beyond[name]);
     }
-}
-
-fn count(entrant: &mut Entrant) -> f64 {
-    let mut dice = Dice::new(7);
-    let mut batch = Vec::with_capacity(1);
-    let counts = (0..REQUESTS).map(|_| {
-        let key = entrant.popularity.next(&mut dice);
-        batch.push(entrant.shape.request(key));
-        let mut statuses = 0;
-        let counted = measure(|| statuses = entrant.serve(&mut batch));
-        entrant.check(statuses, 1);
-        counted.count_total as f64
-    });
-    Spread::of(counts.collect()).median
 }

@@ -1,7 +1,7 @@
 //! What a key check adds to a request: this crate's layer beside what others offer.
 //!
 //! `cargo bench --features full --bench peers`, with `-- --quick` for fewer rounds, or with names of
-//! cases behind `--`. Writes `target/bench/peers.json`.
+//! cases behind `--`. Writes `target/bench/peers.json`. `--only-counts` prints instructions only.
 //!
 //! 10,000 keys, the nth sending in proportion to 1/n, over a service that does nothing, on a runtime
 //! with one thread, with warm caches. See `support/mod.rs` for how rounds are measured. `added` is
@@ -37,10 +37,10 @@ use support::report::{Arguments, folder, write_json};
 const KEYS: usize = 10_000;
 
 /// How many requests of each case are counted under valgrind.
-const COUNTED: usize = 4_000;
+const COUNTED: usize = 4_500;
 
 /// The same in a quick run, where so many keys have to do: most of the time goes into their making.
-const COUNTED_QUICKLY: (usize, usize) = (1_000, 1_000);
+const COUNTED_QUICKLY: (usize, usize) = (1_800, 1_000);
 
 struct Row {
     name: &'static str,
@@ -57,9 +57,20 @@ fn main() {
     let count = arguments.number("--count");
     let quick = arguments.flag("--quick");
     let without_counts = arguments.flag("--no-counts");
+    let only_counts = arguments.flag("--only-counts");
     let mut names = arguments.rest();
     if !names.is_empty() && count.is_none() && !names.iter().any(|name| name == "bare") {
         names.insert(0, "bare".to_owned());
+    }
+    if only_counts {
+        return print_counts(
+            &names,
+            if quick {
+                COUNTED_QUICKLY
+            } else {
+                (COUNTED, keys)
+            },
+        );
     }
     let world = World::new(keys);
     let mut entrants = entrants(&world, &names);
@@ -108,14 +119,18 @@ fn main() {
         .collect();
     print(&rows);
     write(&rows, rounds);
+    let bars = rows.iter().filter(|row| row.base != row.name);
+    let bars: Vec<_> = bars.map(|row| (row.name, row.added)).collect();
+    let title = "What a key check adds to a request, 10,000 keys, warm";
+    support::plot::bars("peers.svg", title, "ns", &bars);
 }
 
 /// Instructions of a request, by case.
-fn counted(
-    names: &[&'static str],
+fn counted<'n>(
+    names: &[&'n str],
     (count, keys): (usize, usize),
     skip: bool,
-) -> BTreeMap<&'static str, f64> {
+) -> BTreeMap<&'n str, f64> {
     let program = std::env::current_exe().expect("this program has a path");
     let counts = (!skip)
         .then(|| instructions(&program, names, count, keys, &folder()))
@@ -161,6 +176,16 @@ fn allocated(names: &[&str], skip: bool) -> BTreeMap<String, f64> {
         println!("no allocation counts: the benchmark `allocations` failed");
         BTreeMap::new()
     })
+}
+
+/// Instructions beyond the bare service, one case a line, for scripts.
+fn print_counts(names: &[String], load: (usize, usize)) {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let counts = counted(&names, load, false);
+    let bare = counts.get("bare").copied().unwrap_or(f64::NAN);
+    for (name, count) in counts.iter().filter(|(name, _)| **name != "bare") {
+        println!("{name} {:.0}", count - bare);
+    }
 }
 
 fn print(rows: &[Row]) {

@@ -10,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use tokio::runtime::Runtime;
 use tower::Service;
 
-use super::load::{Popularity, Shape};
+use super::load::{BATCH, Popularity, Shape};
 use super::ours::Ours;
 use super::peers::Peers;
 
@@ -119,11 +119,15 @@ impl Entrant {
     ///
     /// If one of them is answered in another way than expected.
     pub fn warm_up(&mut self) {
-        let mut batch = (0..self.shape.keys())
-            .map(|key| self.shape.request(key))
-            .collect();
-        let statuses = self.serve(&mut batch);
-        self.check(statuses, self.shape.keys());
+        let mut batch = Vec::with_capacity(BATCH);
+        for key in 0..self.shape.keys() {
+            batch.push(self.shape.request(key));
+            if batch.len() == BATCH || key + 1 == self.shape.keys() {
+                let count = batch.len();
+                let statuses = self.serve(&mut batch);
+                self.check(statuses, count);
+            }
+        }
     }
 
     /// # Panics

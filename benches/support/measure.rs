@@ -99,12 +99,18 @@ pub fn be_counted(entrants: &mut [Entrant], world: &World, count: usize) {
         if entrant.forgets {
             entrant.warm_up();
         }
-        let (shape, popularity) = (&entrant.shape, &entrant.popularity);
-        shape.fill(&mut batch, count, popularity, dice);
-        let statuses = counted_requests(entrant, &mut batch);
-        entrant.check(statuses, count);
+        for _ in 0..PARTS {
+            let (shape, popularity) = (&entrant.shape, &entrant.popularity);
+            shape.fill(&mut batch, count / PARTS, popularity, dice);
+            let statuses = counted_requests(entrant, &mut batch);
+            entrant.check(statuses, count / PARTS);
+        }
     }
 }
+
+/// In how many parts requests are counted. What counts is the median part, because now and then,
+/// by the clock, a cache tidies up.
+const PARTS: usize = 9;
 
 /// Runs `program` under callgrind, which is to call [`be_counted`] with these names, and returns
 /// the instructions of one request of each. Nothing, if there is no valgrind.
@@ -134,8 +140,8 @@ pub fn instructions(
         eprintln!("{}", String::from_utf8_lossy(&output.stderr));
         return None;
     }
-    let mut costs = Vec::new();
-    for number in 1..=names.len() {
+    let mut parts = Vec::new();
+    for number in 1..=names.len() * PARTS {
         let part = format!("{}.{number}", profile.display());
         let text = std::fs::read_to_string(&part).ok()?;
         let total = text
@@ -147,9 +153,11 @@ pub fn instructions(
             .trim()
             .parse::<f64>()
             .ok()?;
-        costs.push(total / count as f64);
+        parts.push(total / (count / PARTS) as f64);
         let _ = std::fs::remove_file(part);
     }
     let _ = std::fs::remove_file(profile);
-    Some(costs)
+    let medians = parts.chunks(PARTS);
+    let medians = medians.map(|parts| Spread::of(parts.to_vec()).median);
+    Some(medians.collect())
 }

@@ -7,9 +7,13 @@
 
 #![allow(dead_code, reason = "no benchmark needs all of it")]
 
+#[cfg(feature = "sqlite")]
+pub mod big_store;
 pub mod cases;
+pub mod formula;
 pub mod load;
 pub mod measure;
 pub mod ours;
 pub mod peers;
+pub mod plot;
 pub mod report;

@@ -97,30 +97,30 @@ impl Ours {
     /// All cases, by name.
     pub const CASES: &[(&str, Make)] = &[
         ("ours", |ours, world, name| {
-            ours.bearer(world, name, layer(&ours.full.keys))
+            ours.bearer(world, name, &layer(&ours.full.keys))
         }),
         ("ours_hot64", |ours, world, name| {
-            ours.bearer(world, name, layer(&ours.full.keys)).hot(64)
+            ours.bearer(world, name, &layer(&ours.full.keys)).hot(64)
         }),
         ("ours_no_headers", |ours, world, name| {
-            ours.bearer(world, name, no_headers(&ours.full))
+            ours.bearer(world, name, &no_headers(&ours.full))
         }),
         ("ours_hot64_no_headers", |ours, world, name| {
-            ours.bearer(world, name, no_headers(&ours.full)).hot(64)
+            ours.bearer(world, name, &no_headers(&ours.full)).hot(64)
         }),
         ("ours_no_scope", |ours, world, name| {
-            ours.bearer(world, name, ours.full.keys.layer().server("files"))
+            ours.bearer(world, name, &ours.full.keys.layer().server("files"))
         }),
         ("ours_no_limit", |ours, world, name| {
             let keys = ours.no_limit.get_or_init(|| {
                 let key = || plain_key().allow_from(PEER_NETWORK.parse().expect("a network"));
                 world.runtime.block_on(issue(world.keys, key))
             });
-            bearer(keys, world, name, layer(&keys.keys))
+            bearer(keys, world, name, &layer(&keys.keys))
         }),
         ("ours_no_network", |ours, world, name| {
             let keys = ours.no_network(world);
-            bearer(keys, world, name, layer(&keys.keys))
+            bearer(keys, world, name, &layer(&keys.keys))
         }),
         ("ours_empty_extensions", |ours, world, name| {
             let keys = ours.no_network(world);
@@ -133,11 +133,11 @@ impl Ours {
                 let key = || full_key().rate(ample("more"));
                 world.runtime.block_on(issue(world.keys, key))
             });
-            bearer(keys, world, name, layer(&keys.keys))
+            bearer(keys, world, name, &layer(&keys.keys))
         }),
         ("ours_legacy_headers", |ours, world, name| {
             let layer = layer(&ours.full.keys).legacy_rate_limit_headers(true);
-            ours.bearer(world, name, layer)
+            ours.bearer(world, name, &layer)
         }),
         ("ours_api_key_header", |ours, world, name| {
             let shape = api_key(&ours.full.texts);
@@ -189,12 +189,12 @@ impl Ours {
         })
     }
 
-    fn bearer(&self, world: &World, name: &'static str, layer: ApiKeyLayer) -> Entrant {
+    fn bearer(&self, world: &World, name: &'static str, layer: &ApiKeyLayer) -> Entrant {
         bearer(&self.full, world, name, layer)
     }
 }
 
-fn bearer(keys: &Issued, world: &World, name: &'static str, layer: ApiKeyLayer) -> Entrant {
+fn bearer(keys: &Issued, world: &World, name: &'static str, layer: &ApiKeyLayer) -> Entrant {
     Entrant::new(name, world, Shape::bearer(&keys.texts), layer.layer(bare()))
 }
 

@@ -3,6 +3,11 @@
 //! None of them does all that the layer does. `plaintext_set`, `tower_governor`, `stacked` and
 //! `tower_mcp_auth` hash nothing; none but `afternoon` looks at a record of the key.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "tower-http asks for a response in the error"
+)]
+
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
