@@ -135,7 +135,7 @@ mod gate;
 pub mod key;
 mod keys;
 pub mod layer;
-mod limit;
+pub mod limit;
 mod live;
 mod manager;
 pub mod manual;

@@ -6,11 +6,12 @@ use http::request::Parts;
 
 use super::admission::Costs;
 use super::refused::Refused;
+use super::waiting::Waiting;
 use super::{Admission, Gate, Permit, unavailable};
 use crate::clock::Moment;
 use crate::context::KeyContext;
 use crate::key::{Carrier, KeyInfo, LimitStatus, RateLimit};
-use crate::limit::Withdrawal;
+use crate::limit::{Answer, Taking, Withdrawal};
 use crate::live::{KeyState, SecretRef, Standing};
 use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
@@ -18,29 +19,30 @@ use crate::signing::PresentedSecret;
 use crate::verify::Proof;
 
 impl Gate {
-    /// Steps 4 and on, for a proven key. A request that waits for something tells since when (in
-    /// ticks).
+    /// Steps 4 and on, for a proven key. A request that had to wait tells what for.
     pub(super) fn judge(
         &self,
         head: &mut Parts,
         proof: &Proof,
         carrier: Carrier,
         now: Moment,
-        waiting_since: Option<u64>,
+        waiting: Option<&Waiting>,
     ) -> Result<Permit, Refused> {
         let live = self.shared.verifier.live();
         if !live.is_fresh(now.ticks) {
             return Err(unavailable().into());
         }
         let mut state = proof.live().state();
-        if !state.is_reliable(live.epoch(), now.ticks, waiting_since) {
+        let since = waiting.map(|waiting| waiting.since);
+        if !state.is_reliable(live.epoch(), now.ticks, since) {
             return Err(Refused::Aged);
         }
         self.check(head, &state, proof, now)?;
         let limit = if self.rules.charged_inside {
             self.guard_free_requests(&state, now)?
         } else {
-            self.charge(&state, &Costs::Request(self.rules.cost), now)?
+            let answer = waiting.and_then(|waiting| waiting.answer.as_ref());
+            self.charge(&state, &Costs::Request(self.rules.cost), now, answer)?
         };
         // A change that was announced meanwhile holds for this request already.
         let latest = proof.live().state();
@@ -72,12 +74,14 @@ impl Gate {
     }
 
     /// Takes the cost of the request from every limit and quota of the key, or from none. What is
-    /// taken of a quota can be put back exactly, so the quotas come first.
+    /// taken of a quota can be put back exactly, so the quotas come first. Limits that are shared are
+    /// charged by whoever counts them, who may have answered already.
     pub(super) fn charge(
         &self,
         state: &KeyState,
         costs: &Costs,
         now: Moment,
+        answer: Option<&Answer>,
     ) -> Result<Option<LimitStatus>, Refused> {
         let total = costs.total();
         let receipt = match state.quotas.take(total, now) {
@@ -90,13 +94,43 @@ impl Gate {
             }
         };
         let server = self.rules.server.name();
-        let taken = state.limits.take(now.ticks, |rule| costs.of(rule, server));
-        taken.map_err(|exhausted| {
+        let cost = |rule: &RateLimit| costs.of(rule, server);
+        let taken = match &self.shared.shared_limits {
+            None => Ok(state.limits.take(now.ticks, cost)),
+            Some(shared) => match shared.take(&state.limits, now.ticks, cost, answer) {
+                Taking::Decided(taken) => Ok(taken),
+                Taking::Unasked => Err(Refused::Unasked),
+                Taking::Unavailable => Err(unavailable().of_key(state.info.id).into()),
+            },
+        };
+        let taken = taken.and_then(|taken| {
+            taken.map_err(|exhausted| {
+                Rejection::rate_limited(exhausted.status, exhausted.retry_after)
+                    .of_key(state.info.id)
+                    .into()
+            })
+        });
+        if taken.is_err() {
             state.quotas.untake(total, receipt);
-            Rejection::rate_limited(exhausted.status, exhausted.retry_after)
-                .of_key(state.info.id)
-                .into()
-        })
+        }
+        taken
+    }
+
+    /// Asks the limiter that is shared, for a request that was judged at `now`.
+    pub(super) async fn ask_limiter(
+        &self,
+        proof: &Proof,
+        costs: &Costs,
+        now: Moment,
+    ) -> Option<Answer> {
+        let shared = self.shared.shared_limits.as_ref()?;
+        let (key, limits) = {
+            let state = proof.live().state();
+            (state.info.id, Arc::clone(&state.limits))
+        };
+        let server = self.rules.server.name();
+        let charges = limits.charges(|rule| costs.of(rule, server));
+        Some(shared.ask(key, limits, now.ticks, charges).await)
     }
 
     /// What is charged behind the gate may cost nothing there, such as a notification. A ceiling of

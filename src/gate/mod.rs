@@ -17,6 +17,7 @@ mod admission;
 mod judge;
 mod refused;
 mod rules;
+mod waiting;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -29,12 +30,13 @@ use http::{Extensions, Uri};
 pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
+use self::waiting::Waiting;
 use crate::client_ip::{AddressBucket, ClientIp};
 use crate::clock::Clock;
 use crate::extract::{ExtractKey, Found, without_attempts};
 use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
-use crate::limit::FailureLimiter;
+use crate::limit::{FailureLimiter, SharedLimits};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Fingerprint, Outcome, Presented, Proof, Recall, Verifier};
 
@@ -61,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) formats: KeyFormats,
     pub(crate) client_ip: ClientIp,
     pub(crate) failures: Option<FailureLimiter>,
+    /// Where rate limits are counted, if not in this process.
+    pub(crate) shared_limits: Option<SharedLimits>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) missing_peer: MissingPeer,
     /// Where frameworks put the address of the connection's peer.
@@ -178,7 +182,7 @@ impl Gate {
                             Err(rejection)
                         }
                         Err(Refused::By(rejection)) => Err(rejection),
-                        Err(Refused::Aged | Refused::NotHeld) => {
+                        Err(Refused::Aged | Refused::NotHeld | Refused::Unasked) => {
                             let question = Question::Aged(proof);
                             return Attempt::Unproven(Unproven { carrier, question });
                         }
@@ -262,7 +266,8 @@ impl Gate {
     }
 
     /// [`judge`](Self::judge), reading the key's row again where its live state has grown old, and
-    /// asking for more of a quota where this node holds too little.
+    /// asking for more of a quota where this node holds too little, and asking the limiter that is
+    /// shared, if one is. Whatever was waited for, the key is judged again afterwards.
     async fn judge_renewed(
         &self,
         head: &mut Parts,
@@ -270,15 +275,24 @@ impl Gate {
         carrier: Carrier,
         since: u64,
     ) -> Result<Permit, Rejection> {
+        let mut waiting = Waiting::since(since);
         for _ in 0..PATIENCE {
             let now = self.shared.clock.now();
-            let renewed = match self.judge(head, proof, carrier, now, Some(since)) {
-                Ok(permit) => return Ok(permit),
+            let renewed = match self.judge(head, proof, carrier, now, Some(&waiting)) {
+                Ok(permit) => {
+                    waiting.end();
+                    return Ok(permit);
+                }
                 Err(Refused::By(rejection)) => return Err(rejection),
                 Err(Refused::Aged) => self.shared.verifier.renew(proof).await,
                 Err(Refused::NotHeld) => {
                     let live = self.shared.verifier.live();
                     live.replenish(proof.live(), self.rules.cost, now).await
+                }
+                Err(Refused::Unasked) => {
+                    let costs = Costs::Request(self.rules.cost);
+                    waiting.answer = self.ask_limiter(proof, &costs, now).await;
+                    Ok(())
                 }
             };
             if renewed.is_err() {

@@ -4,6 +4,8 @@
 //! 2. A change of the key keeps what was spent: only a limit of another name starts afresh.
 //! 3. The time is the caller's: one clock reading serves the whole request.
 
+mod mirror;
+
 use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +29,8 @@ pub(crate) struct LimitSet {
     several: Mutex<()>,
     /// Made where requests are charged behind the gate.
     ceiling: OnceLock<Box<Self>>,
+    /// Until when (in ticks) what a shared limiter said last is believed.
+    believed_until: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -37,7 +41,7 @@ struct Limit {
 }
 
 /// A limit that refused, and when it would not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exhausted {
     pub(crate) status: LimitStatus,
     pub(crate) retry_after: Duration,
@@ -74,6 +78,7 @@ impl LimitSet {
             limits: limits.collect(),
             several: Mutex::new(()),
             ceiling: OnceLock::new(),
+            believed_until: AtomicU64::new(0),
         }
     }
 
