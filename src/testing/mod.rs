@@ -1,5 +1,5 @@
 //! Tools for testing against this crate: a clock to set, a store that fails on command, and the
-//! suite that every store must pass.
+//! suites that every store and every shared limiter must pass.
 //!
 //! Published under the feature `testing`. **Not covered by semantic versioning**: any release may
 //! change it. The functions panic where they find a fault, as tests do.
@@ -16,6 +16,7 @@ mod faults;
 
 #[doc(hidden)]
 pub mod mcp;
+pub mod limiter;
 pub mod records;
 pub mod store;
 

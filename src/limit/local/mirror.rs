@@ -77,10 +77,39 @@ impl LimitSet {
     }
 }
 
+/// For the limiter of the tests, which several nodes share in one process.
+#[cfg(any(test, feature = "testing"))]
+impl LimitSet {
+    /// Where the limit stands that has this name.
+    pub(crate) fn standing(&self, ticks: u64, name: &str) -> Option<LimitStatus> {
+        let mut limits = self.limits.iter();
+        let limit = limits.find(|limit| limit.rule.name() == name)?;
+        let between = limit.between();
+        let burst = between.saturating_mul(limit.rule.burst_size().into());
+        let taken = limit.arrival.load().saturating_sub(ticks);
+        let remaining = burst.saturating_sub(taken) / between;
+        Some(limit.status(u32::try_from(remaining).unwrap_or(u32::MAX), ticks))
+    }
+
+    /// Puts back what a request took.
+    pub(crate) fn give_back(&self, cost_of: impl Fn(&RateLimit) -> u32) {
+        for limit in &self.limits {
+            let taken = limit.between().saturating_mul(cost_of(&limit.rule).into());
+            let at = limit.arrival.load().saturating_sub(taken);
+            limit.arrival.0.at.store(at, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Limit {
+    /// How much time one request takes.
+    fn between(&self) -> u64 {
+        nanos(self.rule.unit().duration() / self.rule.count().max(1)).max(1)
+    }
+
     /// How long a request that costs so much has to wait; nothing if it need not.
     fn wait(&self, ticks: u64, cost: NonZeroU32) -> Option<Duration> {
-        let between = nanos(self.rule.unit().duration() / self.rule.count().max(1)).max(1);
+        let between = self.between();
         let burst = between.saturating_mul(self.rule.burst_size().into());
         let after = self.arrival.load().max(ticks);
         let after = after.saturating_add(between.saturating_mul(cost.get().into()));
