@@ -20,6 +20,9 @@ use governor::{Quota, RateLimiter};
 
 use crate::key::{LimitStatus, RateLimit};
 
+/// The longest time (in nanoseconds) that a burst may take to come back: 73 years.
+const LONGEST: u64 = u64::MAX / 8;
+
 /// All rate limits of one key, with their state.
 #[derive(Debug)]
 pub(crate) struct LimitSet {
@@ -164,8 +167,11 @@ fn take_all(
 impl Limit {
     fn new(rule: &RateLimit, arrival: u64) -> Option<Self> {
         let (count, burst) = rule.sizes()?;
-        let between = rule.unit().duration() / count.get();
-        let quota = Quota::with_period(between.max(Duration::from_nanos(1)))?.allow_burst(burst);
+        let between = (rule.unit().duration() / count.get()).max(Duration::from_nanos(1));
+        // governor's numbers end at 584 years.
+        let most = LONGEST / u64::try_from(between.as_nanos()).ok()?.max(1);
+        let burst = burst.min(NonZeroU32::new(u32::try_from(most).unwrap_or(u32::MAX))?);
+        let quota = Quota::with_period(between)?.allow_burst(burst);
         let arrival = Arrival::starting_at(arrival);
         // Limiters count from the clock's own zero, so their states can be carried over.
         RequestClock::set(0);
