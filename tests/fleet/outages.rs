@@ -16,7 +16,7 @@ use crate::world::{ALONE, Guarded, builder};
 const MODES: [OutageMode; 3] = [OutageMode::LocalFallback, OutageMode::Open, OutageMode::Closed];
 
 /// What a request may wait at most: the patience, and what a loaded machine adds to any timer.
-const LONGEST: Duration = Duration::from_millis(50 + 60);
+const LONGEST: Duration = Duration::from_millis(50 + 100);
 
 /// How soon everything is as it was.
 const BACK: Duration = Duration::from_secs(2);
@@ -228,7 +228,7 @@ async fn a_server_that_is_emptied_counts_afresh() {
     tokio::time::sleep(Duration::from_millis(1_050)).await;
     assert_eq!(admitted().await, 3);
     // A connection that was closed while nobody used it is replaced without anybody noticing.
-    let killed: i64 = ::redis::cmd("CLIENT").arg(["KILL", "TYPE", "normal"]).query(&mut client).unwrap();
+    let killed: i64 = ::redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").query(&mut client).unwrap();
     assert!(killed >= 1);
     assert_eq!(node.guarded.send(&node.wide).await.status(), StatusCode::OK);
     assert!(node.redis.is_answering());
@@ -285,7 +285,7 @@ async fn a_server_that_will_not_is_said_to_be_at_fault() {
     assert!(node.redis.check().await.is_err());
     let () = ::redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut client).unwrap();
     assert!(back(&node).await <= BACK);
-    let () = ::redis::cmd("CONFIG").arg(["SET", "requirepass", "hunter2"]).query(&mut client).unwrap();
+    let () = ::redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("hunter2").query(&mut client).unwrap();
     for url in [server.url(), server.url().replace("//", "//:wrong@")] {
         let error = Redis::connect(&url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
