@@ -57,7 +57,11 @@ impl RedisLimiter {
             invocation.key(self.redis.name(key, "limit", limit.name()));
             let (cost, cost_parts) = time_of(limit, cost.get().into());
             let (burst, burst_parts) = time_of(limit, limit.burst_size().into());
-            invocation.arg(cost).arg(cost_parts).arg(burst).arg(burst_parts);
+            invocation
+                .arg(cost)
+                .arg(cost_parts)
+                .arg(burst)
+                .arg(burst_parts);
             invocation.arg(parts(limit));
         }
         invocation
@@ -83,7 +87,9 @@ fn time_of(limit: &RateLimit, requests: u64) -> (u64, u64) {
 fn status(limit: &Arc<RateLimit>, micros: u64, rest: u64) -> LimitStatus {
     let parts = u128::from(parts(limit));
     let all = |(micros, rest): (u64, u64)| {
-        u128::from(micros).saturating_mul(parts).saturating_add(rest.into())
+        u128::from(micros)
+            .saturating_mul(parts)
+            .saturating_add(rest.into())
     };
     let burst = all(time_of(limit, limit.burst_size().into()));
     let left = burst.saturating_sub(all((micros, rest)));
@@ -167,7 +173,10 @@ mod tests {
         let third = RateLimit::per_second(3);
         assert_eq!(time_of(&third, 1), (333_333, 1));
         assert_eq!(time_of(&third, 3), (1_000_000, 0));
-        assert_eq!(time_of(&RateLimit::per_second(4_000_000), 1), (0, 1_000_000));
+        assert_eq!(
+            time_of(&RateLimit::per_second(4_000_000), 1),
+            (0, 1_000_000)
+        );
         assert_eq!(time_of(&RateLimit::per_day(1), 1), (86_400_000_000, 0));
         let endless = RateLimit::per_day(1).burst(u32::MAX);
         assert_eq!(time_of(&endless, u32::MAX.into()), (1 << 51, 0));
@@ -189,13 +198,22 @@ mod tests {
         let limit = |name| Arc::new(RateLimit::per_minute(60).named(name));
         let charges = ["a", "b"].map(|name| Charge::new(limit(name), NonZeroU32::MIN));
         let taken = decision(&charges, &[0, 0, 1_000_000, 0, 60_000_000, 0]).unwrap();
-        let Decision::Taken(standing) = taken else { panic!("{taken:?}") };
+        let Decision::Taken(standing) = taken else {
+            panic!("{taken:?}")
+        };
         let remaining: Vec<u32> = standing.iter().map(|status| status.remaining).collect();
         assert_eq!(remaining, [59, 0]);
         let refused = decision(&charges, &[2, 500_000, 0, 0, 60_000_000, 0]).unwrap();
-        let Decision::Refused { limit, retry_after } = refused else { panic!("{refused:?}") };
+        let Decision::Refused { limit, retry_after } = refused else {
+            panic!("{refused:?}")
+        };
         assert_eq!((limit.limit.name(), retry_after.as_millis()), ("b", 500));
-        for wrong in [&[][..], &[0, 0, 1], &[3, 0, 0, 0, 0, 0], &[-1, 0, 0, 0, 0, 0]] {
+        for wrong in [
+            &[][..],
+            &[0, 0, 1],
+            &[3, 0, 0, 0, 0, 0],
+            &[-1, 0, 0, 0, 0, 0],
+        ] {
             assert_eq!(decision(&charges, wrong), None, "{wrong:?}");
         }
     }

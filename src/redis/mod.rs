@@ -41,8 +41,8 @@
 //!    A limit that is forgotten starts afresh, a signature passes once more. Set `maxmemory-policy
 //!    noeviction`.
 
-mod link;
 mod limiter;
+mod link;
 mod quotas;
 mod replay;
 
@@ -52,8 +52,8 @@ use std::time::Duration;
 
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError};
 
-use self::link::{Link, Terms};
 pub use self::limiter::RedisLimiter;
+use self::link::{Link, Terms};
 pub use self::quotas::RedisQuotaLedger;
 pub use self::replay::RedisReplayGuard;
 use crate::error::{Error, ErrorKind};
@@ -77,7 +77,8 @@ impl Redis {
     /// `InvalidInput`, if that is no such URL. The error does not repeat it.
     pub fn open(url: &str) -> Result<Self, Error> {
         let invalid = |error: RedisError| {
-            Error::invalid("redis", "must be a URL such as redis://127.0.0.1:6379").with_source(error)
+            Error::invalid("redis", "must be a URL such as redis://127.0.0.1:6379")
+                .with_source(error)
         };
         let info = url.into_connection_info().map_err(invalid)?;
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
@@ -139,7 +140,9 @@ impl Redis {
             ..self.terms.clone()
         };
         let mut connection = self.link.look(&terms).await.map_err(|error| {
-            if error.kind() == redis::ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH") {
+            if error.kind() == redis::ErrorKind::AuthenticationFailed
+                || error.code() == Some("NOAUTH")
+            {
                 let message = "refuses the user or the password";
                 return Error::invalid("redis", message).with_source(error);
             }
@@ -152,9 +155,10 @@ impl Redis {
             return Ok(());
         };
         match version(&info) {
-            Some(major) if major < OLDEST => {
-                Err(Error::invalid("redis", "must be Redis 5 or later, or Valkey"))
-            }
+            Some(major) if major < OLDEST => Err(Error::invalid(
+                "redis",
+                "must be Redis 5 or later, or Valkey",
+            )),
             _ => Ok(()),
         }
     }
@@ -205,7 +209,9 @@ fn trial(prefix: &str) -> Arc<str> {
 
 /// The major version in the answer to `INFO server`. Valkey tells the version of Redis that it is like.
 fn version(info: &str) -> Option<u32> {
-    let line = info.lines().find_map(|line| line.strip_prefix("redis_version:"))?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("redis_version:"))?;
     line.split('.').next()?.parse().ok()
 }
 
@@ -225,27 +231,42 @@ mod tests {
 
     #[test]
     fn urls_that_are_none_are_refused_and_no_password_is_shown() {
-        for url in ["", "127.0.0.1", "http://127.0.0.1", "redis://h/x", "redis://:hunter2@h:x"] {
+        for url in [
+            "",
+            "127.0.0.1",
+            "http://127.0.0.1",
+            "redis://h/x",
+            "redis://:hunter2@h:x",
+        ] {
             let error = Redis::open(url).unwrap_err();
             assert_eq!(error.field(), Some("redis"), "{url}");
             assert!(!format!("{error:?} {error}").contains("hunter2"));
         }
         let redis = Redis::open("redis://ada:hunter2@localhost:7000/3").unwrap();
         let shown = format!("{redis:?}");
-        assert!(shown.contains("localhost:7000") && !shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("localhost:7000") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn names_hold_the_id_of_the_key_as_their_hash_tag() {
         let redis = Redis::open("redis://h").unwrap().prefix("a:").unwrap();
         let key = KeyId::from_u128(7);
-        assert_eq!(redis.name(key, "limit", "hour"), format!("a:{{{key}}}:limit:hour"));
+        assert_eq!(
+            redis.name(key, "limit", "hour"),
+            format!("a:{{{key}}}:limit:hour")
+        );
         assert!(redis.prefix("a{b}").is_err());
     }
 
     #[test]
     fn the_version_is_read_from_the_servers_words() {
-        assert_eq!(version("# Server\r\nredis_version:7.0.15\r\nos:x\r\n"), Some(7));
+        assert_eq!(
+            version("# Server\r\nredis_version:7.0.15\r\nos:x\r\n"),
+            Some(7)
+        );
         assert_eq!(version("redis_version:4.0.1"), Some(4));
         assert_eq!(version("# Server"), None);
     }

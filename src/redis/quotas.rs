@@ -61,7 +61,9 @@ impl QuotaLedger for RedisQuotaLedger {
     async fn take(&self, account: &QuotaAccount, wanted: u64, limit: u64) -> Result<u64, Error> {
         let mut invocation = self.scripts.take.prepare_invoke();
         invocation.key(self.name(account.key));
-        invocation.arg(&account.quota).arg(account.period.as_millis());
+        invocation
+            .arg(&account.quota)
+            .arg(account.period.as_millis());
         invocation.arg(wanted.min(MOST)).arg(limit.min(MOST));
         invocation.arg(KEPT_FOR.as_secs().saturating_mul(1_000));
         let invocation = &invocation;
@@ -76,7 +78,9 @@ impl QuotaLedger for RedisQuotaLedger {
     async fn give_back(&self, account: &QuotaAccount, units: u64) -> Result<(), Error> {
         let mut invocation = self.scripts.give_back.prepare_invoke();
         invocation.key(self.name(account.key));
-        invocation.arg(&account.quota).arg(account.period.as_millis());
+        invocation
+            .arg(&account.quota)
+            .arg(account.period.as_millis());
         invocation.arg(units.min(MOST));
         let invocation = &invocation;
         let link = &self.redis.link;
@@ -93,7 +97,8 @@ impl QuotaLedger for RedisQuotaLedger {
         let link = &self.redis.link;
         let rows = link
             .call(&self.redis.terms, true, move |mut connection| async move {
-                all.query_async::<HashMap<String, String>>(&mut connection).await
+                all.query_async::<HashMap<String, String>>(&mut connection)
+                    .await
             })
             .await?;
         let mut taken: Vec<Taken> = rows

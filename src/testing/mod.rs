@@ -14,9 +14,9 @@
 mod clock;
 mod faults;
 
+pub mod limiter;
 #[doc(hidden)]
 pub mod mcp;
-pub mod limiter;
 pub mod records;
 pub mod store;
 

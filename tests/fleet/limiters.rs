@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcp_api_keys::Timestamp;
 use mcp_api_keys::limit::SharedLimiter;
-use mcp_api_keys::testing::limiter::{self as suite, LocalLimiter};
 use mcp_api_keys::testing::ManualClock;
+use mcp_api_keys::testing::limiter::{self as suite, LocalLimiter};
 
 use crate::server::redis;
 

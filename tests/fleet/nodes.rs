@@ -100,7 +100,10 @@ async fn nodes(
         let builder = builder(Arc::clone(&store)).clock(clock.clone());
         nodes.push(builder.shared_limits(limits.clone()).build().await.unwrap());
     }
-    let guarded = nodes.iter().map(|keys| Guarded::new(keys.layer())).collect();
+    let guarded = nodes
+        .iter()
+        .map(|keys| Guarded::new(keys.layer()))
+        .collect();
     (nodes, guarded)
 }
 
@@ -168,7 +171,10 @@ async fn what_is_refused_by_anything_else_asks_nobody_and_takes_nothing() {
     let issued = issue(&keys[0], [RateLimit::per_hour(2)]).await;
     let strict = Guarded::new(keys[0].layer().require_scope("admin").unwrap());
     for _ in 0..10 {
-        assert_eq!(strict.send(text(&issued)).await.status(), StatusCode::FORBIDDEN);
+        assert_eq!(
+            strict.send(text(&issued)).await.status(),
+            StatusCode::FORBIDDEN
+        );
     }
     // Nor does a request that costs nothing, or a key without limits.
     let free = Guarded::new(keys[0].layer().cost(0));
@@ -200,14 +206,20 @@ async fn a_key_that_is_known_to_be_over_is_refused_without_asking() {
     }
     clock.advance(Duration::from_millis(900));
     let refused = guarded[0].send(text(&issued)).await;
-    assert_eq!(refused.head.headers["retry-after"], "10", "9.1 s, rounded up");
+    assert_eq!(
+        refused.head.headers["retry-after"], "10",
+        "9.1 s, rounded up"
+    );
     assert_eq!(limiter.asked(), 3);
     // After a second it is not taken for granted any more.
     clock.advance(Duration::from_millis(100));
     guarded[0].send(text(&issued)).await;
     assert_eq!(limiter.asked(), 4);
     clock.advance(Duration::from_secs(9));
-    assert_eq!(guarded[1].send(text(&issued)).await.status(), StatusCode::OK);
+    assert_eq!(
+        guarded[1].send(text(&issued)).await.status(),
+        StatusCode::OK
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,7 +229,9 @@ async fn a_key_that_is_withdrawn_while_the_limiter_thinks_is_refused_and_pays_no
     let (keys, guarded) = nodes(1, &clock, limiter.clone()).await;
     let issued = issue(&keys[0], [RateLimit::per_hour(5)]).await;
     limiter.hold();
-    let waiting: Vec<_> = (0..3).map(|_| tokio::spawn(guarded[0].send(text(&issued)))).collect();
+    let waiting: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(guarded[0].send(text(&issued))))
+        .collect();
     until(|| limiter.asked() == 3).await;
     keys[0].manager().disable(issued.info().id).await.unwrap();
     limiter.release(1_000);
@@ -246,7 +260,11 @@ async fn limits_that_change_while_the_limiter_thinks_are_asked_about_anew() {
     until(|| limiter.asked() == 1).await;
     let tighter = vec![RateLimit::per_hour(1).named("tight")];
     let update = mcp_api_keys::KeyUpdate::new().limits(tighter);
-    keys[0].manager().update(issued.info().id, update).await.unwrap();
+    keys[0]
+        .manager()
+        .update(issued.info().id, update)
+        .await
+        .unwrap();
     limiter.release(1_000);
     assert_eq!(waiting.await.unwrap().status(), StatusCode::OK);
     until(|| limiter.given_back() == 1).await;
@@ -261,10 +279,18 @@ async fn what_a_quota_refuses_is_given_back_to_the_limits() {
     let clock = clock();
     let limiter = Probed::new(&clock);
     let (keys, guarded) = nodes(1, &clock, limiter.clone()).await;
-    let new = NewKey::named("both").all_servers().rate(RateLimit::per_hour(10));
-    let issued = keys[0].manager().issue(new.quota(Quota::per_day(3))).await.unwrap();
+    let new = NewKey::named("both")
+        .all_servers()
+        .rate(RateLimit::per_hour(10));
+    let issued = keys[0]
+        .manager()
+        .issue(new.quota(Quota::per_day(3)))
+        .await
+        .unwrap();
     limiter.hold();
-    let waiting: Vec<_> = (0..8).map(|_| tokio::spawn(guarded[0].send(text(&issued)))).collect();
+    let waiting: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(guarded[0].send(text(&issued))))
+        .collect();
     // All of them had a quota to hope for when they asked.
     until(|| limiter.asked() == 8).await;
     limiter.release(1_000);
@@ -276,10 +302,19 @@ async fn what_a_quota_refuses_is_given_back_to_the_limits() {
     assert_eq!(statuses, [200, 200, 200, 429, 429, 429, 429, 429]);
     until(|| limiter.given_back() == 5).await;
     // And what a limit refuses takes nothing of a quota.
-    let new = NewKey::named("other").all_servers().rate(RateLimit::per_hour(2));
-    let issued = keys[0].manager().issue(new.quota(Quota::per_day(3))).await.unwrap();
+    let new = NewKey::named("other")
+        .all_servers()
+        .rate(RateLimit::per_hour(2));
+    let issued = keys[0]
+        .manager()
+        .issue(new.quota(Quota::per_day(3)))
+        .await
+        .unwrap();
     for expected in [200, 200, 429, 429, 429] {
-        assert_eq!(guarded[0].send(text(&issued)).await.status().as_u16(), expected);
+        assert_eq!(
+            guarded[0].send(text(&issued)).await.status().as_u16(),
+            expected
+        );
     }
     clock.advance(Duration::from_secs(3_600));
     keys[0].catch_up().await.unwrap();
@@ -302,14 +337,21 @@ async fn a_caller_who_hangs_up_is_not_served() {
     assert!(waiting.await.unwrap_err().is_cancelled());
     limiter.release(1_000);
     assert_eq!(guarded[0].calls(), 0);
-    assert_eq!(guarded[0].send(text(&issued)).await.status(), StatusCode::OK);
+    assert_eq!(
+        guarded[0].send(text(&issued)).await.status(),
+        StatusCode::OK
+    );
 }
 
 /// What each mode promises holds for every request, whether the limiter fails or hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_mode_does_what_it_says_when_the_limiter_fails() {
     for fault in [FAILS, HANGS] {
-        for mode in [OutageMode::LocalFallback, OutageMode::Open, OutageMode::Closed] {
+        for mode in [
+            OutageMode::LocalFallback,
+            OutageMode::Open,
+            OutageMode::Closed,
+        ] {
             let clock = clock();
             let limiter = Probed::new(&clock);
             let limits = SharedLimits::new(limiter.clone()).outage(mode);
@@ -317,13 +359,17 @@ async fn each_mode_does_what_it_says_when_the_limiter_fails() {
             let issued = issue(&keys[0], [RateLimit::per_hour(10)]).await;
             // Four are spent, all by the first node, and it is the only one that knows.
             for _ in 0..4 {
-                assert_eq!(guarded[0].send(text(&issued)).await.status(), StatusCode::OK);
+                assert_eq!(
+                    guarded[0].send(text(&issued)).await.status(),
+                    StatusCode::OK
+                );
             }
             limiter.break_it(fault);
             let mut admitted = [0, 0];
             for (node, admitted) in admitted.iter_mut().enumerate() {
-                let all: Vec<_> =
-                    (0..20).map(|_| tokio::spawn(guarded[node].send(text(&issued)))).collect();
+                let all: Vec<_> = (0..20)
+                    .map(|_| tokio::spawn(guarded[node].send(text(&issued))))
+                    .collect();
                 for request in all {
                     let answer = request.await.unwrap();
                     *admitted += u32::from(answer.status() == StatusCode::OK);
@@ -342,7 +388,10 @@ async fn each_mode_does_what_it_says_when_the_limiter_fails() {
             // As soon as it answers again, what it has counted holds.
             limiter.break_it(0);
             clock.advance(Duration::from_secs(2));
-            assert_eq!(guarded[1].send(text(&issued)).await.status(), StatusCode::OK);
+            assert_eq!(
+                guarded[1].send(text(&issued)).await.status(),
+                StatusCode::OK
+            );
         }
     }
 }
@@ -361,10 +410,14 @@ async fn behind_the_mcp_layer_only_requests_ask() {
     let limiter = Probed::new(&clock);
     let (keys, _) = nodes(1, &clock, limiter.clone()).await;
     let issued = issue(&keys[0], [RateLimit::per_hour(5)]).await;
-    let layer = keys[0].layer().with_mcp(McpLayer::new().tool_cost("dear".parse().unwrap(), 4));
-    let service = layer.layer(service_fn(async |_: http::Request<ReadBody<Full<Bytes>>>| {
-        Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))
-    }));
+    let layer = keys[0]
+        .layer()
+        .with_mcp(McpLayer::new().tool_cost("dear".parse().unwrap(), 4));
+    let service = layer.layer(service_fn(
+        async |_: http::Request<ReadBody<Full<Bytes>>>| {
+            Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))
+        },
+    ));
     let send = async |body: &'static str| {
         let request = http::Request::post("/mcp")
             .header("authorization", format!("Bearer {}", text(&issued)))

@@ -10,9 +10,7 @@ use mcp_api_keys::limit::SharedLimiter;
 use mcp_api_keys::redis::Redis;
 use mcp_api_keys::store::{KeyStore, MemoryStore};
 use mcp_api_keys::testing::limiter::{charge, fresh_key};
-use mcp_api_keys::{
-    ApiKeys, Clock, Moment, NewKey, RateLimit, SystemClock, Timestamp,
-};
+use mcp_api_keys::{ApiKeys, Clock, Moment, NewKey, RateLimit, SystemClock, Timestamp};
 
 use crate::server::{Server, redis, url};
 use crate::world::{Guarded, builder, percentile, size};
@@ -35,11 +33,17 @@ async fn nodes(count: i64, redis: &Redis) -> (ApiKeys, Vec<Guarded>) {
     for node in 0..count {
         let builder = builder(Arc::clone(&store)).clock(Off(SystemClock::new(), node * 7 - 10));
         // A connection of its own for each node.
-        let own = Redis::connect(&url().unwrap()).await.unwrap().patience(Duration::from_secs(2));
+        let own = Redis::connect(&url().unwrap())
+            .await
+            .unwrap()
+            .patience(Duration::from_secs(2));
         let _ = redis;
         nodes.push(builder.shared_limits(own.limiter()).build().await.unwrap());
     }
-    let guarded = nodes.iter().map(|keys| Guarded::new(keys.layer())).collect();
+    let guarded = nodes
+        .iter()
+        .map(|keys| Guarded::new(keys.layer()))
+        .collect();
     (nodes.remove(0), guarded)
 }
 
@@ -61,7 +65,10 @@ async fn four_nodes_with_wrong_clocks_admit_the_burst_and_the_rate() {
     for _ in 0..size(3, 20) {
         // The burst is there again before each round.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let (admitted, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (admitted, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let first = Arc::new(std::sync::OnceLock::new());
         let before = Instant::now();
         let tasks: Vec<_> = (0..64)
@@ -100,7 +107,9 @@ async fn four_nodes_with_wrong_clocks_admit_the_burst_and_the_rate() {
         let least = u64::from(BURST) + (shortest * f64::from(RATE)).floor() as u64;
         let admitted = admitted.load(Ordering::Relaxed);
         println!("P15 on Redis: {admitted} admitted, {least} to {most} expected");
-        worst = worst.max(admitted.saturating_sub(most)).max(least.saturating_sub(admitted));
+        worst = worst
+            .max(admitted.saturating_sub(most))
+            .max(least.saturating_sub(admitted));
     }
     assert!(worst <= 1, "{worst} off");
 }
@@ -158,7 +167,9 @@ async fn no_part_of_a_secret_reaches_redis() {
     use mcp_api_keys::limit::OutageMode;
     use mcp_api_keys::signing::Signer;
 
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = Server::start().await else {
+        return;
+    };
     let heard = Monitor::at(&server.url()).await.hear();
     let redis = Redis::connect(&server.url()).await.unwrap();
     let keys = builder(MemoryStore::new())
@@ -168,11 +179,15 @@ async fn no_part_of_a_secret_reaches_redis() {
         .await
         .unwrap();
     let guard = redis.replay_guard().outage(OutageMode::LocalFallback);
-    let layer = keys.layer().with_signing(SignedRequestLayer::optional().replay_guard(guard));
+    let layer = keys
+        .layer()
+        .with_signing(SignedRequestLayer::optional().replay_guard(guard));
     let mut secrets = Vec::new();
     for number in 0..20 {
         let new = NewKey::named(format!("key {number}")).all_servers();
-        let new = new.rate(RateLimit::per_minute(600)).quota(Quota::per_day(1_000));
+        let new = new
+            .rate(RateLimit::per_minute(600))
+            .quota(Quota::per_day(1_000));
         let issued = keys.manager().issue(new).await.unwrap();
         let text = issued.key().expose_secret().to_owned();
         let signed = Signer::new(&text).sign(SystemClock::new().now().wall, b"");
@@ -191,9 +206,15 @@ async fn no_part_of_a_secret_reaches_redis() {
         secrets.push(text);
     }
     let mut kept = Monitor::at(&server.url()).await.everything().await;
-    assert!(kept.windows(6).any(|run| run == b":limit"), "it has kept limits");
+    assert!(
+        kept.windows(6).any(|run| run == b":limit"),
+        "it has kept limits"
+    );
     kept.extend(heard.stop().await);
-    assert!(kept.windows(7).any(|run| run.eq_ignore_ascii_case(b"evalsha")));
+    assert!(
+        kept.windows(7)
+            .any(|run| run.eq_ignore_ascii_case(b"evalsha"))
+    );
     for secret in &secrets {
         let secret = &secret.as_bytes()["mcp_sk_".len() + 8..];
         for run in secret.windows(8) {
@@ -229,7 +250,13 @@ async fn quotas_can_be_counted_in_redis() {
     assert_eq!(ledger.take(&tomorrow, 60, 100).await.unwrap(), 60);
     assert_eq!(ledger.take(&today, 60, 100).await.unwrap(), 40);
     ledger.give_back(&today, 40).await.unwrap();
-    assert_eq!(ledger.take(&account(key, "other", 20_000), 5, 5).await.unwrap(), 5);
+    assert_eq!(
+        ledger
+            .take(&account(key, "other", 20_000), 5, 5)
+            .await
+            .unwrap(),
+        5
+    );
     let taken = ledger.taken(key).await.unwrap();
     let taken: Vec<_> = taken.iter().map(|t| (t.account.clone(), t.units)).collect();
     assert_eq!(taken, [(tomorrow, 100), (account(key, "other", 20_000), 5)]);
@@ -267,11 +294,15 @@ async fn a_quota_in_redis_holds_for_all_nodes() {
         guarded.push(Guarded::new(keys.layer()));
         first.get_or_insert(keys);
     }
-    let new = NewKey::named("quota").all_servers().quota(Quota::per_day(1_000));
+    let new = NewKey::named("quota")
+        .all_servers()
+        .quota(Quota::per_day(1_000));
     let issued = first.unwrap().manager().issue(new).await.unwrap();
     let mut admitted = 0;
     for request in 0..1_100 {
-        let answer = guarded[request % 4].send(issued.key().expose_secret()).await;
+        let answer = guarded[request % 4]
+            .send(issued.key().expose_secret())
+            .await;
         admitted += u32::from(answer.status() == StatusCode::OK);
     }
     assert!((990..=1_000).contains(&admitted), "{admitted}");
@@ -283,7 +314,11 @@ async fn an_admitted_request_takes_one_round_trip() {
     let Some(redis) = redis().await else { return };
     let _alone = crate::world::ALONE.lock().await;
     let limiter = redis.limiter();
-    let keys = builder(MemoryStore::new()).shared_limits(redis.limiter()).build().await.unwrap();
+    let keys = builder(MemoryStore::new())
+        .shared_limits(redis.limiter())
+        .build()
+        .await
+        .unwrap();
     let limit = RateLimit::per_second(1_000_000);
     let new = NewKey::named("fast").all_servers().rate(limit.clone());
     let issued = keys.manager().issue(new).await.unwrap();
@@ -394,7 +429,9 @@ impl Monitor {
     async fn bytes(&mut self, length: i64) -> Vec<u8> {
         use tokio::io::AsyncReadExt;
 
-        let Ok(length) = usize::try_from(length) else { return Vec::new() };
+        let Ok(length) = usize::try_from(length) else {
+            return Vec::new();
+        };
         let mut bytes = vec![0; length + 2];
         self.0.read_exact(&mut bytes).await.unwrap();
         bytes.truncate(length);
@@ -403,7 +440,10 @@ impl Monitor {
 
     async fn names(&mut self, pattern: &str) -> Vec<String> {
         let names = self.command(&[b"KEYS", pattern.as_bytes()]).await;
-        names.into_iter().map(|name| String::from_utf8(name).unwrap()).collect()
+        names
+            .into_iter()
+            .map(|name| String::from_utf8(name).unwrap())
+            .collect()
     }
 
     /// Every name, and everything kept under it.

@@ -13,7 +13,11 @@ use mcp_api_keys::{ApiKeys, NewKey, RateLimit};
 use crate::server::{Server, Wire};
 use crate::world::{ALONE, Guarded, builder};
 
-const MODES: [OutageMode; 3] = [OutageMode::LocalFallback, OutageMode::Open, OutageMode::Closed];
+const MODES: [OutageMode; 3] = [
+    OutageMode::LocalFallback,
+    OutageMode::Open,
+    OutageMode::Closed,
+];
 
 /// What a request may wait at most: the patience, and what a loaded machine adds to any timer.
 const LONGEST: Duration = Duration::from_millis(50 + 100);
@@ -32,17 +36,32 @@ struct Node {
 async fn node(url: &str, mode: OutageMode) -> Node {
     let redis = Redis::connect(url).await.unwrap();
     let limits = SharedLimits::new(redis.limiter()).outage(mode);
-    let keys = builder(MemoryStore::new()).shared_limits(limits).build().await.unwrap();
+    let keys = builder(MemoryStore::new())
+        .shared_limits(limits)
+        .build()
+        .await
+        .unwrap();
     let guarded = Guarded::new(keys.layer());
     let wide = issue(&keys, RateLimit::per_second(1_000_000)).await;
     // Remembered, so that no hash is in the way when times are taken.
     assert_eq!(guarded.send(&wide).await.status(), StatusCode::OK);
-    Node { redis, keys, guarded, wide }
+    Node {
+        redis,
+        keys,
+        guarded,
+        wide,
+    }
 }
 
 async fn issue(keys: &ApiKeys, limit: RateLimit) -> Arc<str> {
     let new = NewKey::named("test").all_servers().rate(limit);
-    keys.manager().issue(new).await.unwrap().key().expose_secret().into()
+    keys.manager()
+        .issue(new)
+        .await
+        .unwrap()
+        .key()
+        .expose_secret()
+        .into()
 }
 
 /// Requests that come all the time, and what became of them.
@@ -56,7 +75,12 @@ struct Load {
 impl Load {
     fn on(node: &Node) -> Self {
         let (stop, admitted, refused) = (Arc::default(), Arc::default(), Arc::default());
-        let mut load = Self { stop, admitted, refused, tasks: Vec::new() };
+        let mut load = Self {
+            stop,
+            admitted,
+            refused,
+            tasks: Vec::new(),
+        };
         for _ in 0..8 {
             let (guarded, key) = (node.guarded.clone(), Arc::clone(&node.wide));
             let (stop, admitted) = (Arc::clone(&load.stop), Arc::clone(&load.admitted));
@@ -81,7 +105,10 @@ impl Load {
     }
 
     fn counts(&self) -> (usize, usize) {
-        (self.admitted.load(Ordering::Relaxed), self.refused.load(Ordering::Relaxed))
+        (
+            self.admitted.load(Ordering::Relaxed),
+            self.refused.load(Ordering::Relaxed),
+        )
     }
 
     async fn end(self) -> Duration {
@@ -105,12 +132,7 @@ async fn back(node: &Node) -> Duration {
 }
 
 /// Breaks the connection under load, mends it, and looks at what each mode did meanwhile.
-async fn outage(
-    name: &str,
-    node: &Node,
-    mode: OutageMode,
-    mut on_and_off: impl AsyncFnMut(bool),
-) {
+async fn outage(name: &str, node: &Node, mode: OutageMode, mut on_and_off: impl AsyncFnMut(bool)) {
     let load = Load::on(node);
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (_, refused_before) = load.counts();
@@ -150,12 +172,18 @@ async fn outage(
 async fn a_server_that_is_killed_and_started_again() {
     let _alone = ALONE.lock().await;
     for mode in MODES {
-        let Some(server) = Server::start().await else { return };
+        let Some(server) = Server::start().await else {
+            return;
+        };
         let node = node(&server.url(), mode).await;
         let server = tokio::sync::Mutex::new(server);
         outage("killed", &node, mode, async |broken: bool| {
             let mut server = server.lock().await;
-            if broken { server.kill() } else { server.launch_again() }
+            if broken {
+                server.kill()
+            } else {
+                server.launch_again()
+            }
         })
         .await;
     }
@@ -165,7 +193,9 @@ async fn a_server_that_is_killed_and_started_again() {
 async fn a_server_that_stands_still_with_its_connections_open() {
     let _alone = ALONE.lock().await;
     for mode in MODES {
-        let Some(server) = Server::start().await else { return };
+        let Some(server) = Server::start().await else {
+            return;
+        };
         let node = node(&server.url(), mode).await;
         outage("stopped", &node, mode, async |broken: bool| {
             server.signal(if broken { "STOP" } else { "CONT" });
@@ -178,10 +208,15 @@ async fn a_server_that_stands_still_with_its_connections_open() {
 async fn a_wire_that_loses_everything() {
     let _alone = ALONE.lock().await;
     for mode in MODES {
-        let Some(server) = Server::start().await else { return };
+        let Some(server) = Server::start().await else {
+            return;
+        };
         let wire = Wire::to(server.port).await;
         let node = node(&wire.url(), mode).await;
-        outage("cut off", &node, mode, async |broken: bool| wire.cut(broken)).await;
+        outage("cut off", &node, mode, async |broken: bool| {
+            wire.cut(broken)
+        })
+        .await;
     }
 }
 
@@ -189,7 +224,9 @@ async fn a_wire_that_loses_everything() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_an_outage_a_node_goes_on_from_what_it_knew() {
     let _alone = ALONE.lock().await;
-    let Some(mut server) = Server::start().await else { return };
+    let Some(mut server) = Server::start().await else {
+        return;
+    };
     let node = node(&server.url(), OutageMode::LocalFallback).await;
     let key = issue(&node.keys, RateLimit::per_hour(10)).await;
     for _ in 0..7 {
@@ -207,7 +244,9 @@ async fn in_an_outage_a_node_goes_on_from_what_it_knew() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_emptied_counts_afresh() {
     let _alone = ALONE.lock().await;
-    let Some(mut server) = Server::start().await else { return };
+    let Some(mut server) = Server::start().await else {
+        return;
+    };
     let node = node(&server.url(), OutageMode::Closed).await;
     let key = issue(&node.keys, RateLimit::per_hour(3)).await;
     let admitted = async || {
@@ -220,15 +259,26 @@ async fn a_server_that_is_emptied_counts_afresh() {
         admitted
     };
     assert_eq!(admitted().await, 3);
-    let mut client = ::redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let mut client = ::redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
     let () = ::redis::cmd("FLUSHALL").query(&mut client).unwrap();
-    let () = ::redis::cmd("SCRIPT").arg("FLUSH").query(&mut client).unwrap();
+    let () = ::redis::cmd("SCRIPT")
+        .arg("FLUSH")
+        .query(&mut client)
+        .unwrap();
     // What was known is believed for a second.
     assert_eq!(admitted().await, 0);
     tokio::time::sleep(Duration::from_millis(1_050)).await;
     assert_eq!(admitted().await, 3);
     // A connection that was closed while nobody used it is replaced without anybody noticing.
-    let killed: i64 = ::redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").query(&mut client).unwrap();
+    let killed: i64 = ::redis::cmd("CLIENT")
+        .arg("KILL")
+        .arg("TYPE")
+        .arg("normal")
+        .query(&mut client)
+        .unwrap();
     assert!(killed >= 1);
     assert_eq!(node.guarded.send(&node.wide).await.status(), StatusCode::OK);
     assert!(node.redis.is_answering());
@@ -248,11 +298,17 @@ async fn a_server_that_is_emptied_counts_afresh() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_starts_without_a_server_works_at_once() {
     let _alone = ALONE.lock().await;
-    let Some(mut server) = Server::start().await else { return };
+    let Some(mut server) = Server::start().await else {
+        return;
+    };
     server.kill();
     let redis = Redis::open(&server.url()).unwrap();
     assert!(redis.check().await.is_err());
-    let keys = builder(MemoryStore::new()).shared_limits(redis.limiter()).build().await.unwrap();
+    let keys = builder(MemoryStore::new())
+        .shared_limits(redis.limiter())
+        .build()
+        .await
+        .unwrap();
     let guarded = Guarded::new(keys.layer());
     let key = issue(&keys, RateLimit::per_hour(10)).await;
     let mut admitted = 0;
@@ -274,22 +330,44 @@ async fn a_server_that_will_not_is_said_to_be_at_fault() {
     use mcp_api_keys::ErrorKind;
 
     let _alone = ALONE.lock().await;
-    let Some(server) = Server::start().await else { return };
+    let Some(server) = Server::start().await else {
+        return;
+    };
     let node = node(&server.url(), OutageMode::LocalFallback).await;
-    let mut client = ::redis::Client::open(server.url()).unwrap().get_connection().unwrap();
-    let () = ::redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).query(&mut client).unwrap();
+    let mut client = ::redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    let () = ::redis::cmd("REPLICAOF")
+        .arg("127.0.0.1")
+        .arg(1)
+        .query(&mut client)
+        .unwrap();
     for _ in 0..20 {
         assert_eq!(node.guarded.send(&node.wide).await.status(), StatusCode::OK);
     }
     assert!(!node.redis.is_answering());
     assert!(node.redis.check().await.is_err());
-    let () = ::redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut client).unwrap();
+    let () = ::redis::cmd("REPLICAOF")
+        .arg("NO")
+        .arg("ONE")
+        .query(&mut client)
+        .unwrap();
     assert!(back(&node).await <= BACK);
-    let () = ::redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("hunter2").query(&mut client).unwrap();
+    let () = ::redis::cmd("CONFIG")
+        .arg("SET")
+        .arg("requirepass")
+        .arg("hunter2")
+        .query(&mut client)
+        .unwrap();
     for url in [server.url(), server.url().replace("//", "//:wrong@")] {
         let error = Redis::connect(&url).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
         assert!(!format!("{error:?}").contains("wrong@"));
     }
-    assert!(Redis::connect(&server.url().replace("//", "//:hunter2@")).await.is_ok());
+    assert!(
+        Redis::connect(&server.url().replace("//", "//:hunter2@"))
+            .await
+            .is_ok()
+    );
 }

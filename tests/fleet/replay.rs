@@ -15,7 +15,9 @@ use crate::world::ALONE;
 const KEEP: Duration = Duration::from_secs(600);
 
 async fn ask(guard: &RedisReplayGuard, signature: &SignatureId) -> Result<Seen, Error> {
-    guard.remember(signature, SystemClock::new().now(), KEEP).await
+    guard
+        .remember(signature, SystemClock::new().now(), KEEP)
+        .await
 }
 
 fn signature(number: u8) -> SignatureId {
@@ -28,7 +30,9 @@ async fn of_many_on_four_nodes_one_is_the_first() {
     let mut nodes = Vec::new();
     for _ in 0..4 {
         let redis = Redis::connect(&url().unwrap()).await.unwrap();
-        nodes.push(Arc::new(redis.patience(Duration::from_secs(2)).replay_guard()));
+        nodes.push(Arc::new(
+            redis.patience(Duration::from_secs(2)).replay_guard(),
+        ));
     }
     for number in 0..50 {
         let signature = signature(number);
@@ -52,20 +56,34 @@ async fn a_signature_is_forgotten_when_it_is_kept_no_longer() {
     let guard = redis.replay_guard();
     let (signature, now) = (signature(1), SystemClock::new().now());
     let keep = Duration::from_millis(300);
-    assert_eq!(guard.remember(&signature, now, keep).await.unwrap(), Seen::First);
-    assert_eq!(guard.remember(&signature, now, keep).await.unwrap(), Seen::Again);
+    assert_eq!(
+        guard.remember(&signature, now, keep).await.unwrap(),
+        Seen::First
+    );
+    assert_eq!(
+        guard.remember(&signature, now, keep).await.unwrap(),
+        Seen::Again
+    );
     tokio::time::sleep(Duration::from_millis(350)).await;
-    assert_eq!(guard.remember(&signature, now, keep).await.unwrap(), Seen::First);
+    assert_eq!(
+        guard.remember(&signature, now, keep).await.unwrap(),
+        Seen::First
+    );
     for keep in [Duration::ZERO, Duration::MAX] {
         let signature = SignatureId::new(fresh_key(), [2; 32]);
-        assert_eq!(guard.remember(&signature, now, keep).await.unwrap(), Seen::First);
+        assert_eq!(
+            guard.remember(&signature, now, keep).await.unwrap(),
+            Seen::First
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_mode_does_what_it_says_when_redis_is_gone() {
     let _alone = ALONE.lock().await;
-    let Some(mut server) = Server::start().await else { return };
+    let Some(mut server) = Server::start().await else {
+        return;
+    };
     let redis = Redis::connect(&server.url()).await.unwrap();
     let closed = redis.replay_guard();
     let local = redis.replay_guard().outage(OutageMode::LocalFallback);

@@ -46,7 +46,10 @@ impl Server {
     pub(crate) async fn start() -> Option<Self> {
         let mut programs = ["redis-server", "valkey-server"].into_iter();
         let is_there = |program: &&str| {
-            let version = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+            let version = Command::new(program)
+                .arg("--version")
+                .stdout(Stdio::null())
+                .status();
             version.is_ok_and(|status| status.success())
         };
         let Some(program) = programs.find(is_there) else {
@@ -104,7 +107,10 @@ impl Server {
     /// `STOP`: connections stay, nobody answers. `CONT`: it goes on.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 }
@@ -118,7 +124,14 @@ impl Drop for Server {
 
 fn launch(program: &str, port: u16, folder: &Path) -> Child {
     Command::new(program)
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ])
         .args(["--appendonly", "no", "--daemonize", "no", "--dir"])
         .arg(folder)
         .stdin(Stdio::null())
@@ -150,7 +163,9 @@ impl Wire {
         let cut = Arc::clone(&wire.cut);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+                let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else {
+                    continue;
+                };
                 near.set_nodelay(true).unwrap();
                 far.set_nodelay(true).unwrap();
                 let (near_in, near_out) = near.into_split();

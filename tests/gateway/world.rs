@@ -42,13 +42,25 @@ impl Gateway {
         Self::run("warn", arguments).await
     }
 
+    /// Starts another one on the same store, on a free port.
+    pub(crate) async fn beside(&self, arguments: &[&str]) -> Self {
+        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        let folder = tempfile::tempdir().unwrap();
+        Self::run_on(&store_url(self.folder.path()), folder, "warn", &arguments).await
+    }
+
     async fn run(log: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = store_url(folder.path());
-        let store = SqliteStore::connect(&url).await.unwrap();
+        Self::run_on(&url, folder, log, arguments).await
+    }
+
+    async fn run_on(store: &str, folder: TempDir, log: &str, arguments: &[&str]) -> Self {
+        let url = store;
+        let store = SqliteStore::connect(url).await.unwrap();
         let keys = light(store).build().await.unwrap();
         let errors = std::fs::File::create(folder.path().join("stderr")).unwrap();
-        let mut child = command(&url, arguments)
+        let mut child = command(url, arguments)
             .env("RUST_LOG", log)
             .stdout(Stdio::piped())
             .stderr(errors)

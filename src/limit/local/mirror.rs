@@ -60,11 +60,7 @@ impl LimitSet {
     }
 
     /// Takes over what a limiter said that was asked at `ticks`.
-    pub(crate) fn note<'s>(
-        &self,
-        ticks: u64,
-        standing: impl IntoIterator<Item = &'s LimitStatus>,
-    ) {
+    pub(crate) fn note<'s>(&self, ticks: u64, standing: impl IntoIterator<Item = &'s LimitStatus>) {
         for status in standing {
             let mut limits = self.limits.iter();
             if let Some(limit) = limits.find(|limit| limit.rule.name() == status.limit.name()) {
@@ -174,7 +170,10 @@ mod tests {
         let cost = |rule: &RateLimit| if rule.name() == "hour" { 3 } else { 0 };
         let charges = limits.charges(cost);
         assert_eq!(charges.len(), 1);
-        assert_eq!((charges[0].limit.name(), charges[0].cost.get()), ("hour", 3));
+        assert_eq!(
+            (charges[0].limit.name(), charges[0].cost.get()),
+            ("hour", 3)
+        );
         assert!(limits.counts(cost));
         assert!(!limits.counts(|_| 0));
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use self::outage::{OutageMode, SharedLimits};
 pub(crate) use self::outage::{Answer, Taking};
+pub use self::outage::{OutageMode, SharedLimits};
 use crate::error::Error;
 use crate::key::{KeyId, LimitStatus, RateLimit};
 

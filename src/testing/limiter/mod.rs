@@ -109,10 +109,16 @@ pub async fn names_the_first_limit_that_refuses(limiter: &dyn SharedLimiter) {
 /// A request takes all that it costs, or nothing.
 pub async fn charges_what_a_request_costs(limiter: &dyn SharedLimiter) {
     let (key, limit) = (fresh_key(), RateLimit::per_hour(10));
-    assert_eq!(taken(limiter, key, &[charge(&limit, 7)]).await[0].remaining, 3);
+    assert_eq!(
+        taken(limiter, key, &[charge(&limit, 7)]).await[0].remaining,
+        3
+    );
     let (_, wait) = refused(limiter, key, &[charge(&limit, 4)]).await;
     close(wait, 360);
-    assert_eq!(taken(limiter, key, &[charge(&limit, 3)]).await[0].remaining, 0);
+    assert_eq!(
+        taken(limiter, key, &[charge(&limit, 3)]).await[0].remaining,
+        0
+    );
 }
 
 /// What is given back can be taken again, of each limit as much as was charged.
@@ -122,12 +128,23 @@ pub async fn takes_back_what_was_charged(limiter: &dyn SharedLimiter) {
     let charges = [charge(&limits[0], 6), charge(&limits[1], 2)];
     taken(limiter, key, &charges).await;
     refused(limiter, key, &charges).await;
-    limiter.give_back(key, &charges).await.expect("the limiter answers");
+    limiter
+        .give_back(key, &charges)
+        .await
+        .expect("the limiter answers");
     let standing = taken(limiter, key, &charges).await;
     let remaining: Vec<u32> = standing.iter().map(|status| status.remaining).collect();
     assert_eq!(remaining, [4, 8]);
-    limiter.give_back(key, &charges[..1]).await.expect("the limiter answers");
-    let standing = taken(limiter, key, &[charge(&limits[0], 10), charge(&limits[1], 1)]).await;
+    limiter
+        .give_back(key, &charges[..1])
+        .await
+        .expect("the limiter answers");
+    let standing = taken(
+        limiter,
+        key,
+        &[charge(&limits[0], 10), charge(&limits[1], 1)],
+    )
+    .await;
     let remaining: Vec<u32> = standing.iter().map(|status| status.remaining).collect();
     assert_eq!(remaining, [0, 7]);
 }
@@ -243,12 +260,19 @@ pub async fn admits_many_at_once_exactly_the_burst(limiter: Arc<dyn SharedLimite
 }
 
 async fn limiter_admits(limiter: &dyn SharedLimiter, key: KeyId, charges: &[Charge]) -> bool {
-    let decision = limiter.take(key, charges).await.expect("the limiter answers");
+    let decision = limiter
+        .take(key, charges)
+        .await
+        .expect("the limiter answers");
     matches!(decision, Decision::Taken(_))
 }
 
 async fn taken(limiter: &dyn SharedLimiter, key: KeyId, charges: &[Charge]) -> Vec<LimitStatus> {
-    match limiter.take(key, charges).await.expect("the limiter answers") {
+    match limiter
+        .take(key, charges)
+        .await
+        .expect("the limiter answers")
+    {
         Decision::Taken(standing) => {
             assert_eq!(standing.len(), charges.len());
             standing
@@ -262,7 +286,11 @@ async fn refused(
     key: KeyId,
     charges: &[Charge],
 ) -> (LimitStatus, Duration) {
-    match limiter.take(key, charges).await.expect("the limiter answers") {
+    match limiter
+        .take(key, charges)
+        .await
+        .expect("the limiter answers")
+    {
         Decision::Refused { limit, retry_after } => (limit, retry_after),
         taken @ Decision::Taken(_) => panic!("{taken:?} instead of refusing {charges:?}"),
     }
@@ -273,5 +301,8 @@ async fn refused(
 fn close(time: Duration, seconds: u64) {
     let expected = Duration::from_secs(seconds);
     let earliest = expected.saturating_sub(Duration::from_secs(2));
-    assert!(earliest <= time && time <= expected, "{time:?} instead of {expected:?}");
+    assert!(
+        earliest <= time && time <= expected,
+        "{time:?} instead of {expected:?}"
+    );
 }

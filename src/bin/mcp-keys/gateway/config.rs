@@ -21,6 +21,7 @@ use super::places::{self, FilePlaces, Places, Route, Table};
 use super::rules::{Amount, RuleFields, Rules};
 use super::setting::{Merge, Setting, missing};
 use super::tls::TlsFiles;
+use super::together::{Shared, SharedFields};
 use super::{Error, ServeArgs};
 
 /// Everything that the gateway is told.
@@ -36,13 +37,15 @@ pub(super) struct Config {
     /// The names to be asked for under; any, if there are none.
     pub(super) hosts: Option<Hosts>,
     pub(super) rules: Rules,
+    /// What is shared with other gateways.
+    pub(super) shared: Option<Shared>,
     pub(super) tls: Option<TlsFiles>,
     /// Authorities that servers' certificates may come from.
     pub(super) upstream_ca: Vec<Setting<PathBuf>>,
 }
 
 /// The file of `--config`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<String>,
@@ -66,6 +69,8 @@ struct File {
     tool_cost: Option<Vec<String>>,
     denial_style: Option<String>,
     max_body: Option<Amount>,
+    redis: Option<String>,
+    redis_outage: Option<String>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     upstream_ca: Option<Vec<PathBuf>>,
@@ -139,6 +144,11 @@ impl Merge {
             max_body: file.max_body,
         };
         let rules = self.rules(args.rules, rules)?;
+        let shared = SharedFields {
+            redis: file.redis,
+            redis_outage: file.redis_outage,
+        };
+        let shared = self.shared(args.shared, shared)?;
         let cert = self.pick("tls_cert", args.tls_cert, file.tls_cert);
         let key = self.pick("tls_key", args.tls_key, file.tls_key);
         let tls = tls(cert, key)?;
@@ -155,6 +165,7 @@ impl Merge {
             trust,
             hosts,
             rules,
+            shared,
             tls,
             upstream_ca: self.pick_list("upstream_ca", args.upstream_ca, file.upstream_ca),
         })
@@ -250,6 +261,8 @@ mod tests {
             tool_cost = ["search_*=5"]
             denial_style = "http"
             max_body = "1MiB"
+            redis = "redis://:hunter2@h:7000"
+            redis_outage = "closed"
             tls_cert = "c.pem"
             tls_key = "k.pem"
             upstream_ca = ["a.pem", "b.pem"]
@@ -275,6 +288,11 @@ mod tests {
         assert_eq!(names, ["files", "mail", "notes"]);
         assert_eq!(config.routes[2].read_only_tools, ["read"]);
         assert!(config.hosts.is_some());
+        let shared = format!("{:?}", config.shared.as_ref().unwrap());
+        for part in ["h:7000", "Closed"] {
+            assert!(shared.contains(part), "{part}: {shared}");
+        }
+        assert!(!format!("{config:?}").contains("hunter2"));
         let rules = format!("{:?}", config.rules);
         for part in [
             "Required",

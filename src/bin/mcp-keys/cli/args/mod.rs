@@ -72,6 +72,7 @@ Environment:
                              outside the store. Keys made with it are verified in microseconds
                              by a gateway that has it too. Optional.
   MCP_KEYS_PREVIOUS_PEPPERS  Peppers that were current before, as ID:HEX,ID:HEX.
+  MCP_KEYS_REDIS             The Redis of `serve`, where --redis is not given.
   MCP_KEYS_ACTOR             Who makes the changes, for the audit trail, where --actor is not given;
                              without both it is cli: and the name of the user.
 
