@@ -371,3 +371,52 @@ async fn a_server_that_will_not_is_said_to_be_at_fault() {
             .is_ok()
     );
 }
+
+/// Whatever happens to a thousand requests, the log has one line about it, and one about its end.
+#[tokio::test]
+async fn an_outage_is_two_lines_in_the_log() {
+    let _alone = ALONE.lock().await;
+    let Some(mut server) = Server::start().await else {
+        return;
+    };
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    let _heard = tracing::subscriber::set_default(subscriber);
+    let node = node(&server.url(), OutageMode::LocalFallback).await;
+    server.kill();
+    for _ in 0..500 {
+        assert_eq!(node.guarded.send(&node.wide).await.status(), StatusCode::OK);
+    }
+    server.launch_again();
+    back(&node).await;
+    for _ in 0..500 {
+        assert_eq!(node.guarded.send(&node.wide).await.status(), StatusCode::OK);
+    }
+    let log = log.text();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    assert!(lines[0].contains("WARN") && lines[0].contains("limited by each process alone"));
+    assert!(lines[1].contains("INFO") && lines[1].contains("answers again"));
+}
+
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

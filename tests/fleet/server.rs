@@ -44,6 +44,11 @@ pub(crate) struct Server {
 impl Server {
     /// Nothing, if there is no such program.
     pub(crate) async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// With more options.
+    pub(crate) async fn start_with(options: &[&str]) -> Option<Self> {
         let mut programs = ["redis-server", "valkey-server"].into_iter();
         let is_there = |program: &&str| {
             let version = Command::new(program)
@@ -59,7 +64,7 @@ impl Server {
         for _ in 0..8 {
             let port = free_port();
             let folder = TempDir::new().unwrap();
-            let child = launch(program, port, folder.path());
+            let child = launch(program, port, folder.path(), options);
             let mut server = Self {
                 child,
                 port,
@@ -83,9 +88,15 @@ impl Server {
             if self.child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if let Ok(redis) = Redis::open(&self.url())
-                && redis.check().await.is_ok()
-            {
+            // It may be one that takes no writes yet.
+            let client = redis::Client::open(self.url()).unwrap();
+            let ping = async {
+                let mut connection = client.get_multiplexed_async_connection().await?;
+                redis::cmd("PING")
+                    .query_async::<String>(&mut connection)
+                    .await
+            };
+            if ping.await.is_ok() {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -101,7 +112,7 @@ impl Server {
 
     /// Starts it again on the same port. Returns when it has been started, not when it answers.
     pub(crate) fn launch_again(&mut self) {
-        self.child = launch(self.program, self.port, self.folder.path());
+        self.child = launch(self.program, self.port, self.folder.path(), &[]);
     }
 
     /// `STOP`: connections stay, nobody answers. `CONT`: it goes on.
@@ -122,7 +133,7 @@ impl Drop for Server {
     }
 }
 
-fn launch(program: &str, port: u16, folder: &Path) -> Child {
+fn launch(program: &str, port: u16, folder: &Path, options: &[&str]) -> Child {
     Command::new(program)
         .args([
             "--port",
@@ -134,6 +145,7 @@ fn launch(program: &str, port: u16, folder: &Path) -> Child {
         ])
         .args(["--appendonly", "no", "--daemonize", "no", "--dir"])
         .arg(folder)
+        .args(options)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
