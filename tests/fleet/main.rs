@@ -1,8 +1,9 @@
 //! Limits that several nodes share: that they are exact, and what happens when nobody answers.
 //!
 //! What needs Redis or Valkey asks for it at `REDIS_URL`, or starts a server of its own where it is to be
-//! killed (`redis-server` or `valkey-server` in `PATH`). Without them it is left out with a note, or
-//! fails, if `MCP_KEYS_REQUIRE_SERVICES=1`. `tests/services.sh` sets all of that.
+//! killed (`redis-server` or `valkey-server` in `PATH`, or the program that `MCP_KEYS_REDIS_SERVER` names).
+//! Without them it is left out with a note, or fails, if `MCP_KEYS_REQUIRE_SERVICES=1`.
+//! `tests/services.sh` sets all of that.
 
 #![cfg(all(feature = "redis", feature = "testing"))]
 #![allow(

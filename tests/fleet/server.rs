@@ -37,7 +37,7 @@ pub(crate) async fn redis() -> Option<Redis> {
 pub(crate) struct Server {
     child: Child,
     pub(crate) port: u16,
-    program: &'static str,
+    program: String,
     folder: TempDir,
 }
 
@@ -49,8 +49,10 @@ impl Server {
 
     /// With more options.
     pub(crate) async fn start_with(options: &[&str]) -> Option<Self> {
-        let mut programs = ["redis-server", "valkey-server"].into_iter();
-        let is_there = |program: &&str| {
+        let named = std::env::var("MCP_KEYS_REDIS_SERVER").ok();
+        let usual = ["redis-server", "valkey-server"].map(str::to_owned);
+        let mut programs = named.into_iter().chain(usual);
+        let is_there = |program: &String| {
             let version = Command::new(program)
                 .arg("--version")
                 .stdout(Stdio::null())
@@ -64,11 +66,11 @@ impl Server {
         for _ in 0..8 {
             let port = free_port();
             let folder = TempDir::new().unwrap();
-            let child = launch(program, port, folder.path(), options);
+            let child = launch(&program, port, folder.path(), options);
             let mut server = Self {
                 child,
                 port,
-                program,
+                program: program.clone(),
                 folder,
             };
             if server.answers().await {
@@ -112,7 +114,7 @@ impl Server {
 
     /// Starts it again on the same port. Returns when it has been started, not when it answers.
     pub(crate) fn launch_again(&mut self) {
-        self.child = launch(self.program, self.port, self.folder.path(), &[]);
+        self.child = launch(&self.program, self.port, self.folder.path(), &[]);
     }
 
     /// `STOP`: connections stay, nobody answers. `CONT`: it goes on.
