@@ -87,7 +87,7 @@
 //!
 //! | feature | adds | pulls in |
 //! |---|---|---|
-//! | `cli` | the program `mcp-keys`: the command line and the gateway | `sqlite`, clap, hyper, rustls |
+//! | `cli` | the program `mcp-keys`: the command line and the gateway | `redis`, `sqlite`, clap, hyper, rustls |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |

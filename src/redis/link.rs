@@ -61,6 +61,10 @@ impl Link {
         }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(super) fn is_down(&self) -> bool {
         self.down.load(Ordering::Relaxed)
     }

@@ -50,7 +50,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
 
 pub use self::limiter::RedisLimiter;
 use self::link::{Link, Terms};
@@ -85,15 +85,53 @@ impl Redis {
             // Somebody has to choose one. If somebody has, that is as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let client = Client::open(info).map_err(invalid)?;
-        Ok(Self {
+        Client::open(info).map(Self::over).map_err(invalid)
+    }
+
+    /// [`open`](Self::open), for a server whose certificate comes from one of these authorities, in PEM,
+    /// instead of those that the web trusts.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, as `open`, if the URL is not one of `rediss://`, or if there is no certificate.
+    pub fn open_trusting(url: &str, authorities: &[u8]) -> Result<Self, Error> {
+        // For what is wrong with the URL itself.
+        let redis = Self::open(url)?;
+        let addr = redis.link.client().get_connection_info().addr();
+        if !matches!(addr, ConnectionAddr::TcpTls { .. }) {
+            return Err(Error::invalid(
+                "redis",
+                "must be a URL of rediss:// to have authorities",
+            ));
+        }
+        let begins = b"-----BEGIN CERTIFICATE-----";
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(authorities.to_vec()),
+        };
+        match Client::build_with_tls(url, certificates) {
+            Ok(client) if authorities.windows(begins.len()).any(|run| run == begins) => {
+                Ok(Self::over(client))
+            }
+            outcome => {
+                let error = Error::invalid("authorities", "must be certificates in PEM");
+                Err(match outcome {
+                    Ok(_) => error,
+                    Err(cause) => error.with_source(cause),
+                })
+            }
+        }
+    }
+
+    fn over(client: Client) -> Self {
+        Self {
             link: Arc::new(Link::new(client)),
             prefix: PREFIX.into(),
             terms: Terms {
                 patience: PATIENCE,
                 trial: trial(PREFIX),
             },
-        })
+        }
     }
 
     /// [`open`](Self::open), then [`check`](Self::check).
@@ -243,6 +281,9 @@ mod tests {
             assert!(!format!("{error:?} {error}").contains("hunter2"));
         }
         let redis = Redis::open("redis://ada:hunter2@localhost:7000/3").unwrap();
+        assert!(Redis::open_trusting("redis://localhost", b"").is_err());
+        let wrong = Redis::open_trusting("rediss://localhost", b"nothing").unwrap_err();
+        assert_eq!(wrong.field(), Some("authorities"));
         let shown = format!("{redis:?}");
         assert!(
             shown.contains("localhost:7000") && !shown.contains("hunter2"),

@@ -82,3 +82,34 @@ async fn a_user_of_few_rights() {
     let redis = redis.patience(Duration::from_secs(2));
     suite::run_all(redis.limiter(), tokio::time::sleep).await;
 }
+
+/// Over TLS, with a certificate that nobody else would trust.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_over_tls() {
+    let names = vec!["localhost".to_owned()];
+    let own = rcgen::generate_simple_self_signed(names).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let certificate = own.cert.pem();
+    let cert = file("cert.pem", &certificate);
+    let key = file("key.pem", &own.signing_key.serialize_pem());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = port.local_addr().unwrap().port().to_string();
+    let mut options = vec!["--tls-port", &port, "--tls-auth-clients", "no"];
+    options.extend(["--tls-cert-file", &cert, "--tls-key-file", &key]);
+    options.extend(["--tls-ca-cert-file", &cert]);
+    let Some(_server) = Server::start_with(&options).await else {
+        return;
+    };
+    let url = format!("rediss://localhost:{port}");
+    let redis = Redis::open_trusting(&url, certificate.as_bytes()).unwrap();
+    redis.check().await.unwrap();
+    let redis = redis.patience(Duration::from_secs(2));
+    suite::run_all(redis.limiter(), tokio::time::sleep).await;
+    // Whom nobody vouches for is not asked.
+    assert!(Redis::connect(&url).await.is_err());
+}

@@ -99,7 +99,8 @@
 //! * A [prefix](crate::redis::Redis::prefix) for each set of keys, if several share a server. A user with
 //!   `~mcp-keys:* +@read +@write +@scripting +@connection +time` is enough.
 //! * `DEL mcp-keys:{<id of the key>}:limit:<name>` gives a key its burst again, within a second.
-//! * `rediss://` for TLS. Redis learns ids of keys and how often they are used, and no part of a secret.
+//! * `rediss://` for TLS, and [`open_trusting`](crate::redis::Redis::open_trusting) with an authority of your
+//!   own. Redis learns ids of keys and how often they are used, and no part of a secret.
 //!
 //! # A limiter of your own
 //!

@@ -71,6 +71,7 @@ struct File {
     max_body: Option<Amount>,
     redis: Option<String>,
     redis_outage: Option<String>,
+    redis_ca: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     upstream_ca: Option<Vec<PathBuf>>,
@@ -147,6 +148,7 @@ impl Merge {
         let shared = SharedFields {
             redis: file.redis,
             redis_outage: file.redis_outage,
+            redis_ca: file.redis_ca,
         };
         let shared = self.shared(args.shared, shared)?;
         let cert = self.pick("tls_cert", args.tls_cert, file.tls_cert);

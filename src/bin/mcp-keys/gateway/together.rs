@@ -4,6 +4,8 @@
 //!    does not answer is no reason not to serve: it may come later.
 //! 2. No error repeats the URL, which may hold a password.
 
+use std::path::PathBuf;
+
 use mcp_api_keys::limit::{OutageMode, SharedLimits};
 use mcp_api_keys::redis::Redis;
 use mcp_api_keys::{ApiKeysBuilder, ErrorKind};
@@ -28,12 +30,18 @@ pub(crate) struct SharedArgs {
     /// open (everybody) or closed (nobody) [default: local]
     #[arg(long, value_name = "MODE")]
     pub(super) redis_outage: Option<String>,
+
+    /// Authority that the certificate of a rediss:// server comes from, instead of those that the web
+    /// trusts: a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub(super) redis_ca: Option<PathBuf>,
 }
 
 /// The same in the file.
 #[derive(Default)]
 pub(super) struct SharedFields {
     pub(super) redis: Option<String>,
+    pub(super) redis_ca: Option<PathBuf>,
     pub(super) redis_outage: Option<String>,
 }
 
@@ -52,14 +60,32 @@ impl Merge {
     ) -> Result<Option<Shared>, Error> {
         let redis = self.pick("redis", flags.redis, file.redis);
         let outage = self.pick("redis_outage", flags.redis_outage, file.redis_outage);
+        let authority = self.pick("redis_ca", flags.redis_ca, file.redis_ca);
         let Some(redis) = redis.filter(|redis| !redis.value.is_empty()) else {
-            return match outage {
-                Some(outage) => Err(outage.wrong("means nothing without --redis")),
-                None => Ok(None),
+            const ALONE: &str = "means nothing without --redis";
+            return match (outage, authority) {
+                (Some(outage), _) => Err(outage.wrong(ALONE)),
+                (None, Some(authority)) => Err(authority.wrong(ALONE)),
+                (None, None) => Ok(None),
             };
         };
         let shape = "must be a URL such as redis://127.0.0.1:6379 or rediss://";
-        let redis = redis.parse(|url| Redis::open(url).map_err(|_| shape))?;
+        let redis = match authority {
+            None => redis.parse(|url| Redis::open(url).map_err(|_| shape))?,
+            Some(authority) => {
+                let read = authority.parse(|file| {
+                    std::fs::read(file)
+                        .map_err(|error| format!("{} cannot be read: {error}", file.display()))
+                })?;
+                redis.parse(|url| match Redis::open_trusting(url, &read.value) {
+                    Ok(redis) => Ok(redis),
+                    Err(error) if error.field() == Some("redis") => {
+                        Err("must be a URL of rediss:// to go with --redis-ca".to_owned())
+                    }
+                    Err(_) => Err(format!("{} holds no certificates in PEM", read.name)),
+                })?
+            }
+        };
         let outage = match outage {
             Some(outage) => outage.read(mode)?.value,
             None => OutageMode::default(),
@@ -120,6 +146,7 @@ mod tests {
         let flags = SharedArgs {
             redis: some(redis),
             redis_outage: some(outage),
+            redis_ca: None,
         };
         Merge { path: None }.shared(flags, SharedFields::default())
     }
