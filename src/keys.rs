@@ -11,11 +11,11 @@ use crate::framework;
 use crate::gate::{Gate, MissingPeer, Shared};
 use crate::key::{KeyFormat, KeyFormats, OwnerId, PlanName, RateLimit};
 use crate::layer::ApiKeyLayer;
-use crate::limit::FailureLimiter;
+use crate::limit::{FailureLimiter, SharedLimits};
 use crate::live::{Live, Timing};
 use crate::manager::{KeyManager, OwnerPolicy};
 use crate::rights::{OwnerDirectory, Resolver};
-use crate::store::KeyStore;
+use crate::store::{KeyStore, QuotaLedger};
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
 
 /// A set of keys in a store, and everything that works on it.
@@ -107,6 +107,8 @@ pub struct ApiKeysBuilder {
     keys_at_hand: usize,
     client_ip: ClientIp,
     failures: Option<RateLimit>,
+    shared_limits: Option<SharedLimits>,
+    ledger: Option<Arc<dyn QuotaLedger>>,
     timing: Timing,
     owners: Option<Arc<dyn OwnerDirectory>>,
     owner_policy: OwnerPolicy,
@@ -132,6 +134,8 @@ impl ApiKeysBuilder {
             keys_at_hand: 8_192,
             client_ip: ClientIp::peer(),
             failures: Some(RateLimit::per_minute(100)),
+            shared_limits: None,
+            ledger: None,
             timing: Timing {
                 poll_every: Duration::from_secs(2),
                 poll_timeout: Duration::from_secs(1),
@@ -225,6 +229,23 @@ impl ApiKeysBuilder {
         self
     }
 
+    /// Counts the rate limits of keys together with other processes: give a limiter, or
+    /// [`SharedLimits`] to say what happens while that does not answer. Default: each process counts
+    /// for itself.
+    ///
+    /// A request waits for one answer then, unless it takes nothing or is known to be over its limit.
+    pub fn shared_limits(mut self, limits: impl Into<SharedLimits>) -> Self {
+        self.shared_limits = Some(limits.into());
+        self
+    }
+
+    /// Notes elsewhere than in the store what keys have taken of their quotas. Default: in the store.
+    /// Everything that reads or charges these quotas has to be given the same ledger.
+    pub fn quota_ledger(mut self, ledger: impl QuotaLedger) -> Self {
+        self.ledger = Some(Arc::new(ledger));
+        self
+    }
+
     /// Sets how often to look for changes that others made. Default: every 2 seconds.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.timing.poll_every = interval;
@@ -304,8 +325,10 @@ impl ApiKeysBuilder {
             self.owners,
             self.owner_policy.known_only,
         );
+        let store_ledger = || Arc::clone(&self.store) as Arc<dyn QuotaLedger>;
         let live = Live::start(
             Arc::clone(&self.store),
+            self.ledger.unwrap_or_else(store_ledger),
             Arc::new(resolver),
             Arc::clone(&self.clock),
             self.timing,
@@ -341,6 +364,7 @@ impl ApiKeysBuilder {
             formats: self.formats,
             client_ip: self.client_ip,
             failures,
+            shared_limits: self.shared_limits,
             clock: self.clock,
             missing_peer: MissingPeer::default(),
             peers: framework::peers(),

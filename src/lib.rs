@@ -63,6 +63,7 @@
 //!     manager     the life of a key: issue, import, change, rotate, withdraw
 //!  6  verify      is this the secret we issued? fingerprints, proofs, tag, pepper, slow hash
 //!  5  live        the state of the keys in use, and how fresh it is
+//!     redis       limits, used signatures and quotas that several processes share
 //!  4  limit       rate limits and quotas of keys, failures of addresses
 //!     rights      what a key may do at present, within its owner's rights and under its plan
 //!  3  store       the contract of a store; memory, SQLite
@@ -86,10 +87,11 @@
 //!
 //! | feature | adds | pulls in |
 //! |---|---|---|
-//! | `cli` | the program `mcp-keys`: the command line and the gateway | `sqlite`, clap, hyper, rustls |
+//! | `cli` | the program `mcp-keys`: the command line and the gateway | `redis`, `sqlite`, clap, hyper, rustls |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
+//! | `redis` | [`redis`]: limits, used signatures and quotas that several processes share | redis, rustls |
 //! | `sqlite` | [`SqliteStore`](store::SqliteStore) | sqlx with SQLite, which is compiled in |
 //! | `testing` | [`testing`]: not covered by semantic versioning | nothing more |
 //! | `full` | all of these | |
@@ -110,7 +112,7 @@
 //! | `tower-layer`, `tower-service` | implemented by the layers and their services |
 //! | `serde`, `serde_json` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write); [`audit`] holds values |
 //! | `zeroize` | implemented by [`ApiKey`] |
-//! | `async-trait` | how [`KeyStore`](store::KeyStore) and [`ReplayGuard`](signing::ReplayGuard) are written |
+//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
 //! | `sqlx` | the pool of [`SqliteStore`](store::SqliteStore) (feature `sqlite`) |
 //! | `axum` | [`framework::axum`] (feature `axum`) |
 //! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |
@@ -135,12 +137,15 @@ mod gate;
 pub mod key;
 mod keys;
 pub mod layer;
-mod limit;
+pub mod limit;
 mod live;
 mod manager;
 pub mod manual;
 mod mcp;
 pub mod policy;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod redis;
 mod rejection;
 pub mod rights;
 pub mod signing;

@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("limit", 4),
     ("rights", 4),
     ("live", 5),
+    ("redis", 5),
     ("verify", 6),
     ("gate", 7),
     ("manager", 7),
@@ -45,6 +46,7 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("axum", &["framework/axum.rs", "framework/mod.rs"]),
     ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),
     ("rmcp", &["framework/rmcp.rs"]),
+    ("redis", &["redis/"]),
     ("sqlx", &["store/sqlite/"]),
     ("governor", &["limit/"]),
     ("moka", &["verify/"]),
@@ -250,6 +252,7 @@ fn the_request_path_cannot_panic_by_accident() {
         "live",
         "mcp",
         "policy",
+        "redis",
         "signing",
         "verify",
     ];

@@ -68,7 +68,7 @@ pub fn key_context(extensions: &rmcp::model::Extensions) -> Option<&KeyContext> 
 /// }
 ///
 /// let tools = read_only_tools(&Server::tool_router().list_all());
-/// assert_eq!(tools, ["read_note".into()]);
+/// assert_eq!(tools, [Box::<str>::from("read_note")]);
 /// let layer = McpLayer::new().read_only_tools(tools);
 /// # let _ = layer;
 /// ```

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
 use super::refused::Refused;
+use super::waiting::Waiting;
 use super::{Gate, PATIENCE, unavailable};
 use crate::error::Error;
 use crate::key::{LimitStatus, RateLimit, ServerName};
@@ -72,16 +73,20 @@ impl Admission {
         match self.charge_once(costs, None) {
             Ok(limit) => Some(Ok(limit)),
             Err(Refused::By(rejection)) => Some(Err(rejection)),
-            Err(Refused::Aged | Refused::NotHeld) => None,
+            Err(Refused::Aged | Refused::NotHeld | Refused::Unasked) => None,
         }
     }
 
-    /// Charges what the request costs; asks the store first where that is needed.
+    /// Charges what the request costs; asks the store or the shared limiter first where that is
+    /// needed.
     pub(crate) async fn charge(self, costs: Costs) -> Result<Option<LimitStatus>, Rejection> {
-        let since = self.gate.core.shared.clock.now().ticks;
+        let mut waiting = Waiting::since(self.gate.core.shared.clock.now().ticks);
         for _ in 0..PATIENCE {
-            let renewed = match self.charge_once(&costs, Some(since)) {
-                Ok(limit) => return Ok(limit),
+            let renewed = match self.charge_once(&costs, Some(&waiting)) {
+                Ok(limit) => {
+                    waiting.end();
+                    return Ok(limit);
+                }
                 Err(Refused::By(rejection)) => return Err(rejection),
                 Err(Refused::Aged) => self.renew().await,
                 Err(Refused::NotHeld) => {
@@ -89,6 +94,12 @@ impl Admission {
                     let live = self.gate.core.shared.verifier.live();
                     live.replenish(self.pass.proof().live(), costs.total(), now)
                         .await
+                }
+                Err(Refused::Unasked) => {
+                    let now = self.gate.core.shared.clock.now();
+                    let proof = self.pass.proof();
+                    waiting.answer = self.gate.ask_limiter(proof, &costs, now).await;
+                    Ok(())
                 }
             };
             if renewed.is_err() {
@@ -102,7 +113,7 @@ impl Admission {
     fn charge_once(
         &self,
         costs: &Costs,
-        waiting_since: Option<u64>,
+        waiting: Option<&Waiting>,
     ) -> Result<Option<LimitStatus>, Refused> {
         let now = self.gate.core.shared.clock.now();
         let live = self.gate.core.shared.verifier.live();
@@ -110,12 +121,14 @@ impl Admission {
             return Err(unavailable().into());
         }
         let state = self.pass.proof().live().state();
-        if !state.is_reliable(live.epoch(), now.ticks, waiting_since) {
+        let since = waiting.map(|waiting| waiting.since);
+        if !state.is_reliable(live.epoch(), now.ticks, since) {
             return Err(Refused::Aged);
         }
-        self.gate
-            .still_admits(&state, self.pass.proof().secret(), now)?;
-        self.gate.charge(&state, costs, now)
+        let secret = self.pass.proof().secret();
+        self.gate.still_admits(&state, secret, now)?;
+        let answer = waiting.and_then(|waiting| waiting.answer.as_ref());
+        self.gate.charge(&state, costs, now, answer)
     }
 
     async fn renew(&self) -> Result<(), Error> {

@@ -6,11 +6,12 @@ use http::request::Parts;
 
 use super::admission::Costs;
 use super::refused::Refused;
+use super::waiting::Waiting;
 use super::{Admission, Gate, Permit, unavailable};
 use crate::clock::{Moment, Timestamp};
 use crate::context::KeyContext;
 use crate::key::{Carrier, KeyInfo, LimitStatus, Quota, RateLimit};
-use crate::limit::{Exhausted, Standing as LimitStanding, Withdrawal};
+use crate::limit::{Answer, Exhausted, Standing as LimitStanding, Taking, Withdrawal};
 use crate::live::{KeyState, SecretRef, Standing};
 use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
@@ -18,17 +19,17 @@ use crate::signing::PresentedSecret;
 use crate::verify::{Pass, Proof};
 
 impl Gate {
-    /// Steps 4 and on, for a proven key. A request that waits for something tells since when (in
-    /// ticks). What is not admitted gives its pass back.
+    /// Steps 4 and on, for a proven key. A request that had to wait tells what for. What is not
+    /// admitted gives its pass back.
     pub(super) fn judge(
         &self,
         head: &mut Parts,
         pass: Arc<Pass>,
         carrier: Carrier,
         now: Moment,
-        waiting_since: Option<u64>,
+        waiting: Option<&Waiting>,
     ) -> Result<Permit, (Refused, Arc<Pass>)> {
-        let (context, limit) = match self.pass(head, &pass, carrier, now, waiting_since) {
+        let (context, limit) = match self.pass(head, &pass, carrier, now, waiting) {
             Ok(passed) => passed,
             Err(refused) => return Err((refused, pass)),
         };
@@ -59,7 +60,7 @@ impl Gate {
         pass: &Pass,
         carrier: Carrier,
         now: Moment,
-        waiting_since: Option<u64>,
+        waiting: Option<&Waiting>,
     ) -> Result<(KeyContext, Option<LimitStatus>), Refused> {
         let live = self.core.shared.verifier.live();
         if !live.is_fresh(now.ticks) {
@@ -72,14 +73,17 @@ impl Gate {
             seen = newer.insert(key.snapshot());
         }
         let state = seen.value();
-        if !state.is_reliable(live.epoch(), now.ticks, waiting_since) {
+        let since = waiting.map(|waiting| waiting.since);
+        if !state.is_reliable(live.epoch(), now.ticks, since) {
             return Err(Refused::Aged);
         }
         self.check(head, state, proof, now)?;
         let limit = if self.core.rules.charged_inside {
             self.guard_free_requests(state, now)?
         } else {
-            self.charge(state, &Costs::Request(self.core.rules.cost), now)?
+            let answer = waiting.and_then(|waiting| waiting.answer.as_ref());
+            let costs = Costs::Request(self.core.rules.cost);
+            self.charge(state, &costs, now, answer)?
         };
         // A change that was announced meanwhile holds for this request already.
         if !key.is_as(seen) {
@@ -101,12 +105,14 @@ impl Gate {
     }
 
     /// Takes the cost of the request from every limit and quota of the key, or from none. What is
-    /// taken of a quota can be put back exactly, so the quotas come first.
+    /// taken of a quota can be put back exactly, so the quotas come first. Limits that are shared are
+    /// charged by whoever counts them, who may have answered already.
     pub(super) fn charge(
         &self,
         state: &KeyState,
         costs: &Costs,
         now: Moment,
+        answer: Option<&Answer>,
     ) -> Result<Option<LimitStatus>, Refused> {
         let total = costs.total();
         let receipt = match state.quotas.take(total, now) {
@@ -117,15 +123,43 @@ impl Gate {
             }
         };
         let server = self.core.rules.server.name();
-        match state.limits.take(now.ticks, |rule| costs.of(rule, server)) {
-            Ok(standing) => Ok(standing
-                .filter(|_| self.core.rules.tell_limits)
-                .map(LimitStanding::status)),
-            Err(exhausted) => {
-                state.quotas.untake(total, receipt);
-                Err(rate_limited(exhausted, state).into())
-            }
+        let cost = |rule: &RateLimit| costs.of(rule, server);
+        let tell = self.core.rules.tell_limits;
+        let taken = match &self.core.shared.shared_limits {
+            None => match state.limits.take(now.ticks, cost) {
+                Ok(standing) => {
+                    return Ok(standing.filter(|_| tell).map(LimitStanding::status));
+                }
+                Err(exhausted) => Err(rate_limited(exhausted, state).into()),
+            },
+            Some(shared) => match shared.take(&state.limits, now.ticks, cost, answer) {
+                Taking::Decided(Ok(limit)) => Ok(limit),
+                Taking::Decided(Err(exhausted)) => Err(rate_limited(exhausted, state).into()),
+                Taking::Unasked => Err(Refused::Unasked),
+                Taking::Unavailable => Err(unavailable().of_key(state.info.id).into()),
+            },
+        };
+        if taken.is_err() {
+            state.quotas.untake(total, receipt);
         }
+        taken
+    }
+
+    /// Asks the limiter that is shared, for a request that was judged at `now`.
+    pub(super) async fn ask_limiter(
+        &self,
+        proof: &Proof,
+        costs: &Costs,
+        now: Moment,
+    ) -> Option<Answer> {
+        let shared = self.core.shared.shared_limits.as_ref()?;
+        let (key, limits) = {
+            let state = proof.live().state();
+            (state.info.id, Arc::clone(&state.limits))
+        };
+        let server = self.core.rules.server.name();
+        let charges = limits.charges(|rule| costs.of(rule, server));
+        Some(shared.ask(key, limits, now.ticks, charges).await)
     }
 
     /// What is charged behind the gate may cost nothing there, such as a notification. A ceiling of

@@ -18,6 +18,7 @@ mod judge;
 mod refused;
 mod rules;
 mod seats;
+mod waiting;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -30,12 +31,13 @@ use http::{Extensions, Uri};
 pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
+use self::waiting::Waiting;
 use crate::client_ip::{AddressBucket, ClientIp};
 use crate::clock::Clock;
 use crate::extract::{ExtractKey, Found, without_attempts};
 use crate::key::Carrier;
 use crate::key::{KeyFormats, LimitStatus, ParsedKey};
-use crate::limit::FailureLimiter;
+use crate::limit::{FailureLimiter, SharedLimits};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Fingerprint, Outcome, Pass, Presented, Proof, Recall, Verifier};
 
@@ -74,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) formats: KeyFormats,
     pub(crate) client_ip: ClientIp,
     pub(crate) failures: Option<FailureLimiter>,
+    /// Where rate limits are counted, if not in this process.
+    pub(crate) shared_limits: Option<SharedLimits>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) missing_peer: MissingPeer,
     /// Where frameworks put the address of the connection's peer.
@@ -235,7 +239,7 @@ impl Gate {
                 Err(_) => Err(rejection),
             },
             Refused::By(rejection) => Err(rejection),
-            Refused::Aged | Refused::NotHeld => Ok(Question::Aged(pass)),
+            Refused::Aged | Refused::NotHeld | Refused::Unasked => Ok(Question::Aged(pass)),
         }
     }
 
@@ -363,7 +367,8 @@ impl Gate {
     }
 
     /// [`judge`](Self::judge), reading the key's row again where its live state has grown old, and
-    /// asking for more of a quota where this node holds too little.
+    /// asking for more of a quota where this node holds too little, and asking the limiter that is
+    /// shared, if one is. Whatever was waited for, the key is judged again afterwards.
     async fn judge_renewed(
         &self,
         head: &mut Parts,
@@ -371,11 +376,15 @@ impl Gate {
         carrier: Carrier,
         since: u64,
     ) -> Result<Permit, Rejection> {
+        let mut waiting = Waiting::since(since);
         for _ in 0..PATIENCE {
             let now = self.core.shared.clock.now();
             let verifier = &self.core.shared.verifier;
-            let (refused, returned) = match self.judge(head, pass, carrier, now, Some(since)) {
-                Ok(permit) => return Ok(permit),
+            let (refused, returned) = match self.judge(head, pass, carrier, now, Some(&waiting)) {
+                Ok(permit) => {
+                    waiting.end();
+                    return Ok(permit);
+                }
                 Err(refused) => refused,
             };
             pass = returned;
@@ -386,6 +395,12 @@ impl Gate {
                     let key = pass.proof().live();
                     let live = verifier.live();
                     live.replenish(key, self.core.rules.cost, now).await
+                }
+                Refused::Unasked => {
+                    let costs = Costs::Request(self.core.rules.cost);
+                    let proof = pass.proof();
+                    waiting.answer = self.ask_limiter(proof, &costs, now).await;
+                    Ok(())
                 }
             };
             if renewed.is_err() {

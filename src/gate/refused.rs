@@ -9,6 +9,8 @@ pub(super) enum Refused {
     Aged,
     /// More of a quota has to be asked for.
     NotHeld,
+    /// The limiter has to be asked that several processes share.
+    Unasked,
 }
 
 impl From<Rejection> for Refused {

@@ -4,6 +4,8 @@
 //! 2. A change of the key keeps what was spent: only a limit of another name starts afresh.
 //! 3. The time is the caller's: one clock reading serves the whole request.
 
+mod mirror;
+
 use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +20,9 @@ use governor::{Quota, RateLimiter};
 
 use crate::key::{LimitStatus, RateLimit};
 
+/// The longest time (in nanoseconds) that a burst may take to come back: 73 years.
+const LONGEST: u64 = u64::MAX / 8;
+
 /// All rate limits of one key, with their state.
 #[derive(Debug)]
 pub(crate) struct LimitSet {
@@ -27,6 +32,8 @@ pub(crate) struct LimitSet {
     several: Mutex<()>,
     /// Made where requests are charged behind the gate.
     ceiling: OnceLock<Box<Self>>,
+    /// Until when (in ticks) what a shared limiter said last is believed.
+    believed_until: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -55,7 +62,7 @@ impl Standing<'_> {
 }
 
 /// A limit that refused, and when it would not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Exhausted {
     pub(crate) status: LimitStatus,
     pub(crate) retry_after: Duration,
@@ -92,6 +99,7 @@ impl LimitSet {
             limits: limits.collect(),
             several: Mutex::new(()),
             ceiling: OnceLock::new(),
+            believed_until: AtomicU64::new(0),
         }
     }
 
@@ -177,8 +185,11 @@ fn take_all(
 impl Limit {
     fn new(rule: &RateLimit, arrival: u64) -> Option<Self> {
         let (count, burst) = rule.sizes()?;
-        let between = rule.unit().duration() / count.get();
-        let quota = Quota::with_period(between.max(Duration::from_nanos(1)))?.allow_burst(burst);
+        let between = (rule.unit().duration() / count.get()).max(Duration::from_nanos(1));
+        // governor's numbers end at 584 years.
+        let most = LONGEST / u64::try_from(between.as_nanos()).ok()?.max(1);
+        let burst = burst.min(NonZeroU32::new(u32::try_from(most).unwrap_or(u32::MAX))?);
+        let quota = Quota::with_period(between)?.allow_burst(burst);
         let arrival = Arrival::starting_at(arrival);
         // Limiters count from the clock's own zero, so their states can be carried over.
         RequestClock::set(0);

@@ -78,6 +78,7 @@ impl Live {
     /// The empty live state over `store`, fresh as of its current revision.
     pub(crate) async fn start(
         store: Arc<dyn KeyStore>,
+        ledger: Arc<dyn QuotaLedger>,
         resolver: Arc<Resolver>,
         clock: Arc<dyn Clock>,
         timing: Timing,
@@ -89,7 +90,7 @@ impl Live {
         let live = Arc::new(Self {
             registry: Registry::new(SHARDS, DEFINITIONS),
             resolver,
-            ledger: Arc::clone(&store) as Arc<dyn QuotaLedger>,
+            ledger,
             store,
             board: Board::default(),
             clock,

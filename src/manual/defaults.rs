@@ -78,6 +78,20 @@
 //! | periods | days and months of UTC | one calendar for all processes |
 //! | uses are written down | every 5 s, and by [`flush`](crate::ApiKeys::flush) | never a write for a request. A crash loses 5 s of them |
 //!
+//! # Shared limits
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`shared_limits`](crate::ApiKeysBuilder::shared_limits) | none: each process counts for itself | needs no other service, and no request waits | where several processes are to hold one limit |
+//! | [`outage`](crate::limit::SharedLimits::outage) | each process counts for itself, from where the limit stood | neither everybody nor nobody | `Closed`, where one request too many is dear; `Open`, where a limit is a courtesy |
+//! | `Redis::patience` | 50 ms a call, connecting included | what the first requests of an outage wait | more, for a server far away |
+//! | looking for a server that does not answer | at once, then every 0.5 s | it is asked again within 2 s after it is back | not adjustable |
+//! | how long a key is known to be over its limit | 1 s, then one request asks again | an emptied limiter is noticed soon | not adjustable |
+//! | patience with any limiter | 1 s, then it has failed | one that hangs must not hold requests | not adjustable |
+//! | `Redis::prefix` | `mcp-keys:` | | one for each set of keys on a server |
+//! | `RedisReplayGuard::outage` | closed: 503 | who cuts a process off must not be able to send a request again | `LocalFallback`, where an outage is worse |
+//! | [`quota_ledger`](crate::ApiKeysBuilder::quota_ledger) | the store | as durable as the keys | `RedisQuotaLedger`, where the store is slow to write |
+//!
 //! # The layer, and the caller's address
 //!
 //! | setting | default | reason | change it |

@@ -15,6 +15,7 @@
 //! * [Without a framework](#without-a-framework)
 //! * [Without tower](#without-tower)
 //! * [Owners, plans and quotas](owners), on a page of their own
+//! * [Limits that several processes share](shared_limits), likewise
 //!
 //! # Keys in the path
 //!
@@ -477,3 +478,5 @@
 //! ```
 
 pub mod owners;
+#[cfg(feature = "redis")]
+pub mod shared_limits;

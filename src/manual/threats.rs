@@ -335,7 +335,7 @@
 //!
 //! # When something fails
 //!
-//! Nothing fails open.
+//! Nothing fails open, unless you have it so: a shared limit goes on in each process by default.
 //!
 //! | what | then |
 //! |---|---|
@@ -344,6 +344,7 @@
 //! | the queue of slow hashes is full, or 2 seconds pass in it | 503 |
 //! | a stored hash cannot be read, or asks for more than 64 MiB, 10 passes, 4 lanes or bcrypt's cost 14 | that key gets 503, and a warning is logged |
 //! | a verification panics | 503; the next attempt starts afresh |
+//! | a shared limiter fails | as its [mode](crate::limit::OutageMode) says: each process counts for itself (by default), all are admitted, or all get 503 |
 //! | the replay guard fails, is full, or takes longer than 2 seconds | signed requests get 503 with `Retry-After` |
 //! | a signing layer is not told the presented key | every request behind it gets 503, and an error is logged once |
 //! | an [`McpLayer`](crate::layer::McpLayer) stands where no key layer hands it the key | every request behind it gets 503, and an error is logged once |
@@ -382,7 +383,8 @@
 //! * **CORS**: a preflight request carries no key and is refused. `CorsLayer` goes outside of the key layer,
 //!   which also puts its headers on refusals.
 //! * **Logs in front** of the layer, above all where keys stand in the path.
-//! * **Shared limits.** Rate limits are counted in each process and begin afresh with it.
+//! * **Shared limits.** Rate limits are counted in each process and begin afresh with it, unless they are
+//!   [shared](crate::ApiKeysBuilder::shared_limits).
 //! * **The store**: who can read it, who can write it, and its backups. The SQLite file is created with mode
 //!   0600; a file that exists keeps its mode.
 //! * **The clocks** of the machines.

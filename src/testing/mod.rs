@@ -1,5 +1,5 @@
 //! Tools for testing against this crate: a clock to set, a store that fails on command, and the
-//! suite that every store must pass.
+//! suites that every store and every shared limiter must pass.
 //!
 //! Published under the feature `testing`. **Not covered by semantic versioning**: any release may
 //! change it. The functions panic where they find a fault, as tests do.
@@ -14,6 +14,7 @@
 mod clock;
 mod faults;
 
+pub mod limiter;
 #[doc(hidden)]
 pub mod mcp;
 pub mod records;

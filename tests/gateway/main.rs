@@ -33,5 +33,6 @@ mod sessions;
 mod settings;
 mod signing;
 mod streams;
+mod together;
 mod upstream_tls;
 mod world;

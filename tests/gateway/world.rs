@@ -54,7 +54,7 @@ impl Gateway {
         Self::run_on(folder, variables, arguments).await
     }
 
-    /// Starts another one on the same store.
+    /// Starts another one on the same store, on a free port.
     pub(crate) async fn another(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
         let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
         Self::run_on(Arc::clone(&self.folder), variables, &arguments).await

@@ -21,6 +21,7 @@ use super::places::{self, FilePlaces, Places, Route, Table};
 use super::rules::{Amount, RuleFields, Rules};
 use super::setting::{Merge, Setting, missing};
 use super::tls::TlsFiles;
+use super::together::{Shared, SharedFields};
 use super::{Error, ServeArgs};
 use crate::setup;
 
@@ -37,6 +38,8 @@ pub(super) struct Config {
     /// The names to be asked for under; any, if there are none.
     pub(super) hosts: Option<Hosts>,
     pub(super) rules: Rules,
+    /// What is shared with other gateways.
+    pub(super) shared: Option<Shared>,
     pub(super) tls: Option<TlsFiles>,
     /// Authorities that servers' certificates may come from.
     pub(super) upstream_ca: Vec<Setting<PathBuf>>,
@@ -69,6 +72,9 @@ struct File {
     trust_headers: Option<bool>,
     unbound_tasks: Option<bool>,
     max_body: Option<Amount>,
+    redis: Option<String>,
+    redis_outage: Option<String>,
+    redis_ca: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     upstream_ca: Option<Vec<PathBuf>>,
@@ -149,6 +155,12 @@ impl Merge {
             max_body: file.max_body,
         };
         let rules = self.rules(args.rules, rules)?;
+        let shared = SharedFields {
+            redis: file.redis,
+            redis_outage: file.redis_outage,
+            redis_ca: file.redis_ca,
+        };
+        let shared = self.shared(args.shared, shared)?;
         let cert = self.pick("tls_cert", args.tls_cert, file.tls_cert);
         let key = self.pick("tls_key", args.tls_key, file.tls_key);
         let tls = tls(cert, key)?;
@@ -165,6 +177,7 @@ impl Merge {
             trust,
             hosts,
             rules,
+            shared,
             tls,
             upstream_ca: self.pick_list("upstream_ca", args.upstream_ca, file.upstream_ca),
         })
@@ -262,6 +275,8 @@ mod tests {
             trust_headers = true
             unbound_tasks = true
             max_body = "1MiB"
+            redis = "redis://:hunter2@h:7000"
+            redis_outage = "closed"
             tls_cert = "c.pem"
             tls_key = "k.pem"
             upstream_ca = ["a.pem", "b.pem"]
@@ -274,6 +289,7 @@ mod tests {
             read_only_tools = ["read"]
         "#;
         let config = load(ServeArgs::default(), file).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
         assert_eq!(config.listen.value, "[::1]:80".parse().unwrap());
         assert_eq!(config.scopes.len(), 2);
         assert_eq!(config.formats.len(), 3, "with the default one");
@@ -287,6 +303,10 @@ mod tests {
         assert_eq!(names, ["files", "mail", "notes"]);
         assert_eq!(config.routes[2].read_only_tools, ["read"]);
         assert!(config.hosts.is_some());
+        let shared = format!("{:?}", config.shared.as_ref().unwrap());
+        for part in ["h:7000", "Closed"] {
+            assert!(shared.contains(part), "{part}: {shared}");
+        }
         let rules = format!("{:?}", config.rules);
         for part in [
             "Required",

@@ -35,6 +35,7 @@ mod route;
 mod rules;
 mod setting;
 mod tls;
+mod together;
 mod upstream;
 
 use std::fmt;
@@ -49,6 +50,7 @@ use mcp_api_keys::store::KeyStore;
 use self::config::Config;
 use self::route::Gateway;
 use self::rules::RuleArgs;
+use self::together::SharedArgs;
 use crate::setup;
 
 /// What `serve` understands. Everything can stand in the file of `--config` as well, under the
@@ -100,6 +102,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     rules: RuleArgs,
+
+    #[command(flatten)]
+    shared: SharedArgs,
 
     /// Certificate chain for TLS, a PEM file
     #[arg(long, value_name = "FILE")]
@@ -155,6 +160,10 @@ pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(
         .poll_interval(FOLLOW_EVERY);
     for accepted in &config.formats {
         builder = builder.accept_format(accepted.format.clone());
+    }
+    if let Some(shared) = &config.shared {
+        shared.check().await?;
+        builder = shared.limit(builder);
     }
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;

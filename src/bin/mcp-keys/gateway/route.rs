@@ -34,6 +34,7 @@ use super::hosts::Hosts;
 use super::places::Route;
 use super::proxy::{Page, Server, ToServer};
 use super::query;
+use super::together::Shared;
 use super::upstream::MCP;
 
 /// What a caller gets.
@@ -69,7 +70,9 @@ impl Gateway {
         let client = connect::client(&config.upstream_ca)?;
         let trust = Arc::new(config.trust.clone());
         let formats: Arc<[Accepted]> = config.formats.clone().into();
-        let signing = config.rules.signing();
+        let signing = config
+            .rules
+            .signing(config.shared.as_ref().map(Shared::redis));
         let doors = config.routes.iter().map(|route| {
             let prefix = prefix(route);
             let layer = layer(config, route, &prefix, keys)?

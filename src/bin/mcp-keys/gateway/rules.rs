@@ -15,6 +15,7 @@ use std::time::Duration;
 use mcp_api_keys::SignedRequestLayer;
 use mcp_api_keys::key::Glob;
 use mcp_api_keys::layer::{DenialStyle, McpLayer};
+use mcp_api_keys::redis::Redis;
 use mcp_api_keys::signing::{MemoryReplayGuard, SigningMode};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -35,7 +36,8 @@ pub(crate) struct RuleArgs {
     #[arg(long, value_name = "SECONDS")]
     pub(super) sign_tolerance: Option<String>,
 
-    /// Refuse a signature that was used before, in this process
+    /// Refuse a signature that was used before, in this process or, with --redis, in any; while Redis
+    /// does not answer signed requests are refused
     #[arg(long)]
     pub(super) sign_replay_guard: bool,
 
@@ -174,15 +176,16 @@ impl Merge {
 
 impl Rules {
     /// Verifies signatures. To be made once, and cloned for each server.
-    pub(super) fn signing(&self) -> SignedRequestLayer {
+    pub(super) fn signing(&self, redis: Option<&Redis>) -> SignedRequestLayer {
         let mut layer = SignedRequestLayer::new(self.sign);
         if let Some(tolerance) = self.tolerance {
             layer = layer.tolerance(tolerance);
         }
-        if self.replay_guard {
-            layer = layer.replay_guard(MemoryReplayGuard::new());
+        match redis.filter(|_| self.replay_guard) {
+            Some(redis) => layer.replay_guard(redis.replay_guard()),
+            None if self.replay_guard => layer.replay_guard(MemoryReplayGuard::new()),
+            None => layer,
         }
-        layer
     }
 
     /// The same rules with sessions that all gateways with this secret know.
