@@ -53,7 +53,7 @@ impl LimitSet {
                 return None;
             };
             Some(Exhausted {
-                status: limit.status(0, ticks),
+                status: limit.standing(0, ticks).status(),
                 retry_after,
             })
         })
@@ -84,7 +84,8 @@ impl LimitSet {
         let burst = between.saturating_mul(limit.rule.burst_size().into());
         let taken = limit.arrival.load().saturating_sub(ticks);
         let remaining = burst.saturating_sub(taken) / between;
-        Some(limit.status(u32::try_from(remaining).unwrap_or(u32::MAX), ticks))
+        let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
+        Some(limit.standing(remaining, ticks).status())
     }
 
     /// Puts back what a request took.

@@ -16,8 +16,8 @@ use tokio::time::timeout;
 use super::{Charge, Decision, SharedLimiter};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, LimitStatus, RateLimit};
-use crate::limit::LimitSet;
 use crate::limit::local::Exhausted;
+use crate::limit::{LimitSet, Standing};
 
 /// How long any limiter is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -141,7 +141,9 @@ impl SharedLimits {
             Some(Outcome::Taken(tightest)) => Ok(tightest.clone()),
             Some(Outcome::Refused(exhausted)) => Err(exhausted.clone()),
             Some(Outcome::Failed) => match self.outage {
-                OutageMode::LocalFallback => limits.take(ticks, cost_of),
+                OutageMode::LocalFallback => limits
+                    .take(ticks, cost_of)
+                    .map(|standing| standing.map(Standing::status)),
                 OutageMode::Open => Ok(None),
                 OutageMode::Closed => return Taking::Unavailable,
             },
