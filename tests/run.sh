@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs every test: the crate's own, then the real client SDKs against the quickstart example, against
-# a server with keys for different tools and through the gateway, a signing client of Python's
-# standard library, and the official conformance suite without the layers, through them, and through
-# the gateway.
+# Runs every test: the crate's own, with a private PostgreSQL and a private Redis beside them, then the
+# real client SDKs against the quickstart example, against a server with keys for different tools and
+# through the gateway, a signing client of Python's standard library, and the official conformance
+# suite without the layers, through them, and through the gateway.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -18,21 +18,19 @@ if ! command -v cargo >/dev/null; then
     exit 1
 fi
 
+# shellcheck source=tests/services.sh
+source tests/services.sh
+
 work=$(mktemp -d)
 # Called by the trap.
 # shellcheck disable=SC2317
 cleanup() {
+    stop_services
     rm -rf "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-# Private PostgreSQL and Redis instances for the store and limiter tests are started here, with
-# their addresses exported for cargo test, and are stopped in cleanup. None is needed so far.
-start_private_services() {
-    :
-}
 
 rust=failed status=0 summary=''
 
@@ -56,7 +54,9 @@ check() {
     summary+="$name: $outcome"$'\n'
 }
 
-start_private_services
+echo '=== private PostgreSQL and Redis'
+start_services "$work"
+echo "$DATABASE_URL $REDIS_URL"
 
 echo '=== cargo test'
 if cargo test --features full --no-fail-fast | tee "$work/rust"; then
