@@ -153,6 +153,7 @@ impl State {
         self.log.push(Change {
             revision: self.revision,
             subject: subject.clone(),
+            stamp: 0,
         });
         self.trail
             .push(AuditEntry::new(self.revision, subject.clone(), act));
@@ -297,6 +298,10 @@ impl KeyStore for JsonFile {
         }
         let changes = state.log.iter().filter(|change| change.revision > since);
         Ok(ChangeLog::Changes(changes.take(limit).cloned().collect()))
+    }
+
+    fn change_bell(&self) -> Option<Box<dyn ChangeBell>> {
+        None
     }
 
     async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {

@@ -45,7 +45,7 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("axum", &["framework/axum.rs", "framework/mod.rs"]),
     ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),
     ("rmcp", &["framework/rmcp.rs"]),
-    ("sqlx", &["store/sqlite/"]),
+    ("sqlx", &["store/postgres/", "store/rows/", "store/sqlite/"]),
     ("governor", &["limit/"]),
     ("moka", &["verify/"]),
     ("argon2", &["verify/"]),
