@@ -1,8 +1,13 @@
 //! When secrets were used, and what was taken of quotas. Both change with use: they take no
 //! revision, and nobody waits for the counter.
+//!
+//! Each is one statement. If another writer is in its way (a deadlock, a key deleted at that moment, a
+//! role whose transactions are serializable), it is tried once more, in a transaction that waits.
 
 use async_trait::async_trait;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::postgres::PgArguments;
+use sqlx::query::{Query, QueryScalar};
+use sqlx::{Postgres, query, query_as, query_scalar};
 
 use super::PostgresStore;
 use super::fault::{failed, may_be_repeated};
@@ -11,9 +16,6 @@ use crate::error::Error;
 use crate::key::KeyId;
 use crate::store::rows::{TakenRow, UseRow, units};
 use crate::store::{KeyUse, QuotaAccount, QuotaLedger, Taken};
-
-/// How often a batch is tried when another writer is in its way.
-const ATTEMPTS: u32 = 3;
 
 /// Notes a batch in one statement. Rows are locked in the order of their keys, so two nodes that note
 /// the same keys wait for each other and do not block each other.
@@ -27,29 +29,36 @@ pub(super) async fn note(store: &PostgresStore, uses: &[KeyUse]) -> Result<(), E
         .map(|one| i64::from(one.credential.as_u32()))
         .collect();
     let times: Vec<i64> = uses.iter().map(|one| one.at.as_millis()).collect();
+    let batch = || batch_of(&keys, &credentials, &times);
     let mut lease = store.lease().await?;
-    let mut attempt = 1;
-    loop {
-        let noted = query(
-            "INSERT INTO api_key_uses AS u (key_id, credential, at)
-             SELECT n.key_id, n.credential, max(n.at)
-             FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[]) AS n (key_id, credential, at)
-             WHERE EXISTS (SELECT 1 FROM api_keys k WHERE k.id = n.key_id)
-             GROUP BY n.key_id, n.credential
-             ORDER BY n.key_id COLLATE \"C\", n.credential
-             ON CONFLICT (key_id, credential) DO UPDATE SET at = excluded.at
-             WHERE u.at < excluded.at",
-        )
-        .bind(&keys)
-        .bind(&credentials)
-        .bind(&times)
-        .execute(lease.connection()?)
-        .await;
-        match noted {
-            Err(error) if attempt < ATTEMPTS && may_be_repeated(&error) => attempt += 1,
-            noted => return lease.judge(noted).map(drop),
-        }
+    let noted = batch().execute(lease.connection()?).await;
+    if !noted.as_ref().is_err_and(may_be_repeated) {
+        return lease.judge(noted).map(drop);
     }
+    lease.begin().await?;
+    let noted = batch().execute(lease.connection()?).await;
+    lease.judge(noted)?;
+    lease.commit().await
+}
+
+fn batch_of<'q>(
+    keys: &'q [String],
+    credentials: &'q [i64],
+    times: &'q [i64],
+) -> Query<'q, Postgres, PgArguments> {
+    query(
+        "INSERT INTO api_key_uses AS u (key_id, credential, at)
+         SELECT n.key_id, n.credential, max(n.at)
+         FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[]) AS n (key_id, credential, at)
+         WHERE EXISTS (SELECT 1 FROM api_keys k WHERE k.id = n.key_id)
+         GROUP BY n.key_id, n.credential
+         ORDER BY n.key_id COLLATE \"C\", n.credential
+         ON CONFLICT (key_id, credential) DO UPDATE SET at = excluded.at
+         WHERE u.at < excluded.at",
+    )
+    .bind(keys)
+    .bind(credentials)
+    .bind(times)
 }
 
 pub(super) async fn read(store: &PostgresStore, keys: &[KeyId]) -> Result<Vec<KeyUse>, Error> {
@@ -64,38 +73,51 @@ pub(super) async fn read(store: &PostgresStore, keys: &[KeyId]) -> Result<Vec<Ke
     rows.into_iter().map(UseRow::into_use).collect()
 }
 
+/// The row is locked before it is looked at; an older period counts for nothing.
+fn take(
+    account: &QuotaAccount,
+    wanted: u64,
+    limit: u64,
+) -> QueryScalar<'_, Postgres, i64, PgArguments> {
+    query_scalar(
+        "INSERT INTO api_key_quotas AS q (key_id, name, period, taken, granted)
+         SELECT $1, $2, $3, least($4, $5), least($4, $5)
+         WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = $1)
+         ON CONFLICT (key_id, name) DO UPDATE SET
+             period = greatest(q.period, excluded.period),
+             granted = CASE WHEN q.period < excluded.period THEN least($4, $5)
+                 ELSE least($4, greatest($5 - q.taken, 0)) END,
+             taken = CASE WHEN q.period < excluded.period THEN least($4, $5)
+                 ELSE q.taken + least($4, greatest($5 - q.taken, 0)) END
+         RETURNING granted",
+    )
+    .bind(account.key.to_string())
+    .bind(&account.quota)
+    .bind(account.period.as_millis())
+    .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
 #[async_trait]
 impl QuotaLedger for PostgresStore {
     async fn take(&self, account: &QuotaAccount, wanted: u64, limit: u64) -> Result<u64, Error> {
         bounded(async {
             let mut lease = self.lease().await?;
-            let mut attempt = 1;
-            loop {
-                // The row is locked before it is looked at; an older period counts for nothing.
-                let granted: Result<Option<i64>, _> = query_scalar(
-                    "INSERT INTO api_key_quotas AS q (key_id, name, period, taken, granted)
-                     SELECT $1, $2, $3, least($4, $5), least($4, $5)
-                     WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = $1)
-                     ON CONFLICT (key_id, name) DO UPDATE SET
-                         period = greatest(q.period, excluded.period),
-                         granted = CASE WHEN q.period < excluded.period THEN least($4, $5)
-                             ELSE least($4, greatest($5 - q.taken, 0)) END,
-                         taken = CASE WHEN q.period < excluded.period THEN least($4, $5)
-                             ELSE q.taken + least($4, greatest($5 - q.taken, 0)) END
-                     RETURNING granted",
-                )
-                .bind(account.key.to_string())
-                .bind(&account.quota)
-                .bind(account.period.as_millis())
-                .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            let granted = take(account, wanted, limit)
                 .fetch_optional(lease.connection()?)
                 .await;
-                match granted {
-                    Err(error) if attempt < ATTEMPTS && may_be_repeated(&error) => attempt += 1,
-                    granted => return lease.judge(granted)?.map_or(Ok(0), units),
-                }
-            }
+            let granted = if granted.as_ref().is_err_and(may_be_repeated) {
+                lease.begin().await?;
+                let granted = take(account, wanted, limit)
+                    .fetch_optional(lease.connection()?)
+                    .await;
+                let granted = lease.judge(granted)?;
+                lease.commit().await?;
+                granted
+            } else {
+                lease.judge(granted)?
+            };
+            granted.map_or(Ok(0), units)
         })
         .await
     }
