@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use mcp_api_keys::key::{CredentialId, Revision};
-use mcp_api_keys::store::{ChangeLog, KeyStore, KeyUse, QuotaAccount};
+use mcp_api_keys::store::{ChangeLog, KeyStore, KeyUse, QuotaAccount, QuotaLedger};
 use mcp_api_keys::testing::act;
 use mcp_api_keys::testing::records::{NOON, record};
 use tokio::time::timeout;

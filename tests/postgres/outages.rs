@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use mcp_api_keys::key::Revision;
-use mcp_api_keys::store::{ChangeLog, KeyStore, KeyUse, PostgresStore};
+use mcp_api_keys::store::{ChangeLog, KeyFilter, KeyStore, KeyUse, PageRequest, PostgresStore};
 use mcp_api_keys::testing::act;
 use mcp_api_keys::testing::records::{NOON, handle, record};
 use mcp_api_keys::{ApiKeys, Argon2Params, ErrorKind};
@@ -62,13 +62,18 @@ async fn silent_connections_are_noticed_and_replaced() {
     // Several connections of the pool are idle, and the log's and the listener's are in use.
     let many: Vec<_> = (0..8)
         .map(|_| {
-            there
-                .manager()
-                .list(&Default::default(), Default::default())
+            let manager = there.manager().clone();
+            tokio::spawn(async move {
+                let filter = KeyFilter::default();
+                manager
+                    .list(&filter, PageRequest::default())
+                    .await
+                    .map(drop)
+            })
         })
         .collect();
-    for listed in futures(many).await {
-        drop(listed.unwrap());
+    for listed in many {
+        listed.await.unwrap().unwrap();
     }
     assert_eq!(status(&layer, &revoked).await, StatusCode::OK);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
@@ -106,27 +111,6 @@ async fn silent_connections_are_noticed_and_replaced() {
     );
 }
 
-async fn futures<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
-    let mut done = Vec::new();
-    std::future::poll_fn(|context| {
-        futures.retain_mut(|future| match future.as_mut().poll(context) {
-            std::task::Poll::Ready(value) => {
-                done.push(value);
-                false
-            }
-            std::task::Poll::Pending => true,
-        });
-        if futures.is_empty() {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    done
-}
-
 /// A lookup that was given up gives its place in the pool back, even if the server never answers.
 #[tokio::test]
 async fn calls_that_are_given_up_do_not_use_the_pool_up() {
@@ -151,7 +135,8 @@ async fn calls_that_are_given_up_do_not_use_the_pool_up() {
     }
     let start = Instant::now();
     loop {
-        let found = tokio::time::timeout(Duration::from_secs(2), store.find_by_handle(&handle(1)));
+        let wanted = handle(1);
+        let found = tokio::time::timeout(Duration::from_secs(2), store.find_by_handle(&wanted));
         if matches!(found.await, Ok(Ok(Some(_)))) {
             break;
         }
@@ -324,4 +309,42 @@ async fn an_outage_is_no_refusal() {
     let late = issue(&other).await;
     assert_eq!(status(&layer, &late).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(status(&fresh, &unknown).await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_of_many_nodes_take_turns() {
+    const NODES: u64 = 4;
+    const WRITES: u64 = 50;
+
+    let schema = schema!();
+    let mut stores = Vec::new();
+    for _ in 0..NODES {
+        stores.push(open(&schema.url).await);
+    }
+    let start = Instant::now();
+    let writers = stores.iter().enumerate().map(|(node, store)| {
+        let (node, store) = (node as u64, store.clone());
+        tokio::spawn(async move {
+            for write in 0..WRITES {
+                store
+                    .insert(&record(node * WRITES + write), &act())
+                    .await
+                    .unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let rate = (NODES * WRITES) as f64 / start.elapsed().as_secs_f64();
+    println!("{NODES} nodes on one server: {rate:.0} inserts a second");
+    let ChangeLog::Changes(log) = stores[0]
+        .changes_since(Revision::new(0), 1_000)
+        .await
+        .unwrap()
+    else {
+        panic!("the log is whole");
+    };
+    let revisions = log.iter().map(|change| change.revision.as_u64());
+    assert!(revisions.eq(1..=NODES * WRITES));
 }

@@ -11,7 +11,8 @@ use crate::store::rows::{self, LogRow, Row, change_log, page, selecting};
 use crate::store::{ChangeLog, KeyFilter, Page, PageRequest};
 
 /// The query behind every list. Each condition is `KeyFilter::matches`, line by line: `lower` changes
-/// ASCII letters only under this collation, and ids sort as texts as they do as numbers.
+/// ASCII letters only under this collation, and ids sort as texts as they do as numbers. `OFFSET 0` has
+/// the servers looked up key by key: a page needs few, and otherwise all would be read at once.
 const LIST: &str = selecting!(
     "FROM api_keys k
      WHERE k.id > $1
@@ -19,7 +20,7 @@ const LIST: &str = selecting!(
            ELSE k.status = $2 END
        AND ($4::TEXT IS NULL OR k.owner = $4)
        AND ($5::TEXT IS NULL OR k.all_servers OR EXISTS (
-             SELECT 1 FROM api_key_servers s WHERE s.key_id = k.id AND s.server = $5))
+             SELECT 1 FROM api_key_servers s WHERE s.key_id = k.id AND s.server = $5 OFFSET 0))
        AND ($6::TEXT IS NULL OR strpos(lower(k.name COLLATE \"C\"), $6) > 0)
        AND ($7::BIGINT IS NULL OR k.expires_at < $7)
        AND ($8::TEXT IS NULL OR k.plan = $8)

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use sqlx::postgres::PgArguments;
-use sqlx::query::{Query, QueryScalar};
+use sqlx::query::QueryScalar;
 use sqlx::{Postgres, query, query_as, query_scalar};
 
 use super::PostgresStore;
@@ -29,37 +29,45 @@ pub(super) async fn note(store: &PostgresStore, uses: &[KeyUse]) -> Result<(), E
         .map(|one| i64::from(one.credential.as_u32()))
         .collect();
     let times: Vec<i64> = uses.iter().map(|one| one.at.as_millis()).collect();
-    let batch = || batch_of(&keys, &credentials, &times);
+    let bound = |statement: &'static str| {
+        let statement = query(statement).bind(&keys);
+        statement.bind(&credentials).bind(&times)
+    };
     let mut lease = store.lease().await?;
-    let noted = batch().execute(lease.connection()?).await;
+    let noted = bound(NOTE).execute(lease.connection()?).await;
     if !noted.as_ref().is_err_and(may_be_repeated) {
         return lease.judge(noted).map(drop);
     }
     lease.begin().await?;
-    let noted = batch().execute(lease.connection()?).await;
+    let noted = bound(NOTE_OF_HELD).execute(lease.connection()?).await;
     lease.judge(noted)?;
     lease.commit().await
 }
 
-fn batch_of<'q>(
-    keys: &'q [String],
-    credentials: &'q [i64],
-    times: &'q [i64],
-) -> Query<'q, Postgres, PgArguments> {
-    query(
-        "INSERT INTO api_key_uses AS u (key_id, credential, at)
-         SELECT n.key_id, n.credential, max(n.at)
-         FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[]) AS n (key_id, credential, at)
-         WHERE EXISTS (SELECT 1 FROM api_keys k WHERE k.id = n.key_id)
-         GROUP BY n.key_id, n.credential
-         ORDER BY n.key_id COLLATE \"C\", n.credential
-         ON CONFLICT (key_id, credential) DO UPDATE SET at = excluded.at
-         WHERE u.at < excluded.at",
-    )
-    .bind(keys)
-    .bind(credentials)
-    .bind(times)
+/// The statement that notes uses, with which keys there are.
+macro_rules! noting {
+    ($keys:literal) => {
+        concat!(
+            "WITH k AS (SELECT id FROM api_keys WHERE id = ANY ($1::TEXT[]) ",
+            $keys,
+            "), n AS (
+                 SELECT key_id, credential, max(at) AS at
+                 FROM unnest($1::TEXT[], $2::BIGINT[], $3::BIGINT[]) AS u (key_id, credential, at)
+                 GROUP BY key_id, credential)
+             INSERT INTO api_key_uses AS u (key_id, credential, at)
+             SELECT k.id, n.credential, n.at FROM n JOIN k ON k.id = n.key_id
+             ORDER BY k.id, n.credential
+             ON CONFLICT (key_id, credential) DO UPDATE SET at = excluded.at
+             WHERE u.at < excluded.at"
+        )
+    };
 }
+
+const NOTE: &str = noting!("");
+
+/// The same, with keys that nobody can delete meanwhile. That writes to each of their rows, so it is
+/// not done without need.
+const NOTE_OF_HELD: &str = noting!("ORDER BY id FOR KEY SHARE");
 
 pub(super) async fn read(store: &PostgresStore, keys: &[KeyId]) -> Result<Vec<KeyUse>, Error> {
     let keys: Vec<String> = keys.iter().map(KeyId::to_string).collect();
