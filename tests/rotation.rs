@@ -281,7 +281,7 @@ impl Model {
 
 async fn follow(steps: Vec<Step>, expiry: Option<u64>) {
     let clock = ManualClock::at(START);
-    let keys = keys_in(backends::in_database().await, &clock).await;
+    let keys = keys_in(backends::in_emptied_database().await, &clock).await;
     let mut new = NewKey::named("k").all_servers();
     if let Some(expiry) = expiry {
         new = new.expires_in(seconds(expiry));

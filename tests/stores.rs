@@ -749,12 +749,15 @@ fn random_sequences_have_the_same_answers_in_all_stores() {
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(backends::postgres());
+    let ran = Cell::new(0_u32);
     proptest!(config, |(steps in prop::collection::vec(step(), 1..40))| {
         runtime.block_on(async {
             let memory = MemoryStore::new();
             let sqlite = sqlite_in_memory(PathBuf::new()).await;
             let mut stores: Vec<&dyn KeyStore> = vec![&sqlite];
-            if let Some(server) = &server {
+            // A call to the server takes a hundred times as long; without a number given, it sees some.
+            ran.set(ran.get() + 1);
+            if let Some(server) = &server && (cases.is_some() || ran.get() % 6 == 0) {
                 backends::reused_schema().await.unwrap();
                 stores.push(server);
             }

@@ -21,6 +21,8 @@ mod news;
 mod opening;
 mod outages;
 mod plans;
+#[cfg(feature = "cli")]
+mod program;
 mod proxy;
 mod restored;
 mod world;

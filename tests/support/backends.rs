@@ -82,9 +82,9 @@ pub(crate) use self::server::{Schema, postgres, reused_schema, schema, server};
 #[cfg(feature = "postgres")]
 mod server {
     use std::cell::RefCell;
+    use std::hash::{BuildHasher, Hasher, RandomState};
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
-    use std::time::{SystemTime, UNIX_EPOCH};
 
     use mcp_api_keys::store::PostgresStore;
     use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -131,9 +131,9 @@ mod server {
         static COUNT: AtomicU32 = AtomicU32::new(0);
 
         let server = server()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let run = RandomState::new().build_hasher().finish();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("keys_{}_{}_{count}", now.as_nanos(), std::process::id());
+        let name = format!("keys_{run:016x}_{}_{count}", std::process::id());
         execute(&server, format!("CREATE SCHEMA {name}")).await;
         MADE.with_borrow_mut(|made| made.0.push(name.clone()));
         Some(Schema::of(&server, name))

@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, query_as, query_scalar};
 use tokio::time::timeout;
 
-use super::fault::{failed, late, not_opened};
+use super::fault::{failed, late, not_opened, replica};
 use super::lease::PATIENCE;
 use super::migrate::migrate;
 use crate::error::{Error, ErrorKind};
@@ -101,21 +101,26 @@ pub(super) fn pool(connections: u32) -> PgPoolOptions {
         })
 }
 
-/// Refuses a database that does not wait for its disk before it answers.
+/// Refuses a database that does not wait for its disk before it answers, and one that follows another.
 async fn check_durability(pool: &PgPool) -> Result<(), Error> {
-    let settings: (String, String) =
-        query_as("SELECT current_setting('synchronous_commit'), current_setting('fsync')")
-            .fetch_one(pool)
-            .await
-            .map_err(failed)?;
-    if settings.0 == "off" {
+    let (synchronous_commit, fsync, is_replica): (String, String, bool) = query_as(
+        "SELECT current_setting('synchronous_commit'), current_setting('fsync'),
+                pg_is_in_recovery()",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(failed)?;
+    if is_replica {
+        return Err(replica());
+    }
+    if synchronous_commit == "off" {
         return Err(Error::invalid(
             "url",
             "must not use synchronous_commit=off: a crash of the server could bring a revoked key \
              back",
         ));
     }
-    if settings.1 == "off" {
+    if fsync == "off" {
         tracing::warn!(
             "the key database runs with fsync=off: a crash of its machine can bring revoked keys back"
         );

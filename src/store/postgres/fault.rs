@@ -100,8 +100,13 @@ fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
         .is_some_and(|code| codes.contains(&&*code))
 }
 
-pub(super) fn unavailable(message: &'static str) -> Error {
+fn unavailable(message: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, message)
+}
+
+/// What is read of a server that follows another may be out of date by any time.
+pub(super) fn replica() -> Error {
+    unavailable("the key database is a replica, which may be behind by any time")
 }
 
 /// A call that was given up.

@@ -3,7 +3,7 @@
 use sqlx::query_as;
 
 use super::PostgresStore;
-use super::fault::{failed, unavailable};
+use super::fault::{failed, replica};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{Revision, StatusKind};
@@ -43,6 +43,9 @@ pub(super) async fn list(
         return page(Vec::new(), wanted.bounded_size());
     }
     let mut lease = store.lease().await?;
+    // A statement that is planned anew each time takes two steps; a pooler between must not send them
+    // to two servers.
+    lease.begin().await?;
     let rows: Vec<Row> = query_as(LIST)
         .bind(wanted.after.map_or_else(String::new, |id| id.to_string()))
         .bind(filter.status.map(StatusKind::as_str))
@@ -101,9 +104,7 @@ pub(super) async fn changes_since(
     lease.has_answered();
     if rows.iter().any(|read| read.is_replica) {
         lease.close();
-        return Err(unavailable(
-            "the key database is a replica, which may be behind by any time",
-        ));
+        return Err(replica());
     }
     let rows: Vec<_> = rows.into_iter().map(|read| read.row).collect();
     change_log(&rows, since, limit)

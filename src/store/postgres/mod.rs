@@ -85,9 +85,9 @@ impl PostgresStore {
     /// nobody checks who the server is. `?options=-csearch_path=keys` puts the tables into a schema
     /// of their own, which has to exist. Passwords are better placed in `PGPASSWORD`.
     ///
-    /// Behind a pooler in transaction mode (PgBouncer), add `statement-cache-capacity=0`, and let
-    /// the pooler accept the startup parameter `options`. Notifications do not pass through it: the
-    /// store says so in its log, and changes made elsewhere are found by polling.
+    /// A pooler in transaction mode has to keep track of prepared statements (PgBouncer 1.21 with
+    /// `max_prepared_statements`) and to accept the startup parameter `options`. Notifications do not
+    /// pass through it: the store says so in its log, and changes made elsewhere are found by polling.
     ///
     /// # Errors
     ///

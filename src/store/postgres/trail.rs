@@ -54,6 +54,8 @@ pub(super) async fn read(
     page: AuditPage,
 ) -> Result<Vec<AuditEntry>, Error> {
     let mut lease = store.lease().await?;
+    // As for a list of keys.
+    lease.begin().await?;
     let rows: Vec<AuditRow> = query_as(
         "SELECT revision, at, actor, source, action, subject, before, after
          FROM api_key_audit
