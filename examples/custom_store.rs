@@ -26,8 +26,8 @@ use http::{Request, Response};
 use mcp_api_keys::audit::{Act, AuditEntry, AuditFilter};
 use mcp_api_keys::key::{CredentialId, KeyId, KeyRecord, Revision, Subject, SubjectKind};
 use mcp_api_keys::store::{
-    AuditPage, Change, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page,
-    PageRequest, QuotaAccount, QuotaLedger, Taken,
+    AuditPage, Change, ChangeBell, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse,
+    Page, PageRequest, QuotaAccount, QuotaLedger, Taken,
 };
 use mcp_api_keys::{ApiKeys, Error, ErrorKind, NewKey, Timestamp};
 use serde::{Deserialize, Serialize};

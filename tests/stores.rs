@@ -757,7 +757,7 @@ fn random_sequences_have_the_same_answers_in_all_stores() {
             let mut stores: Vec<&dyn KeyStore> = vec![&sqlite];
             // A call to the server takes a hundred times as long; without a number given, it sees some.
             ran.set(ran.get() + 1);
-            if let Some(server) = &server && (cases.is_some() || ran.get() % 6 == 0) {
+            if let Some(server) = &server && (cases.is_some() || ran.get().is_multiple_of(6)) {
                 backends::reused_schema().await.unwrap();
                 stores.push(server);
             }

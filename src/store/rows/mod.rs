@@ -13,7 +13,9 @@ use sqlx::FromRow;
 
 pub(super) use self::audit::AuditRow;
 pub(super) use self::documents::DocumentRow;
-pub(super) use self::usage::{TakenRow, UseRow, units};
+#[cfg(feature = "postgres")]
+pub(super) use self::usage::units;
+pub(super) use self::usage::{TakenRow, UseRow};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Handle, KeyRecord, Revision, Servers, Subject};
 use crate::store::{Change, ChangeLog, Page, handles};
