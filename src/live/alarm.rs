@@ -40,6 +40,8 @@ impl Alarm {
     pub(super) async fn wait(&self, pause: Duration) {
         if timeout(pause, self.rung.notified()).await.is_ok() {
             sleep(GATHER.min(pause)).await;
+            // What rang meanwhile is read together with what rang first.
+            drop(timeout(Duration::ZERO, self.rung.notified()).await);
         }
     }
 }
