@@ -347,8 +347,13 @@ async fn follow(steps: Vec<Step>, expiry: Option<u64>) {
 }
 
 proptest! {
+    // A server takes its time to begin anew.
     #![proptest_config(ProptestConfig::with_cases(
-        if std::env::var_os("MCP_KEYS_LONG").is_some() { 10_000 } else { 300 }
+        match (std::env::var_os("MCP_KEYS_LONG"), std::env::var_os("MCP_KEYS_TEST_STORE")) {
+            (Some(_), _) => 10_000,
+            (None, None) => 300,
+            (None, Some(_)) => 60,
+        }
     ))]
 
     #[test]
