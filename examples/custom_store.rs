@@ -26,8 +26,8 @@ use http::{Request, Response};
 use mcp_api_keys::audit::{Act, AuditEntry, AuditFilter};
 use mcp_api_keys::key::{CredentialId, KeyId, KeyRecord, Revision, Subject, SubjectKind};
 use mcp_api_keys::store::{
-    AuditPage, Change, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page,
-    PageRequest, QuotaAccount, QuotaLedger, Taken,
+    AuditPage, Change, ChangeBell, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse,
+    Page, PageRequest, QuotaAccount, QuotaLedger, Taken,
 };
 use mcp_api_keys::{ApiKeys, Error, ErrorKind, NewKey, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -153,6 +153,7 @@ impl State {
         self.log.push(Change {
             revision: self.revision,
             subject: subject.clone(),
+            stamp: 0,
         });
         self.trail
             .push(AuditEntry::new(self.revision, subject.clone(), act));
@@ -297,6 +298,10 @@ impl KeyStore for JsonFile {
         }
         let changes = state.log.iter().filter(|change| change.revision > since);
         Ok(ChangeLog::Changes(changes.take(limit).cloned().collect()))
+    }
+
+    fn change_bell(&self) -> Option<Box<dyn ChangeBell>> {
+        None
     }
 
     async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {

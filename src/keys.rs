@@ -15,7 +15,7 @@ use crate::limit::{FailureLimiter, SharedLimits};
 use crate::live::{Live, Timing};
 use crate::manager::{KeyManager, OwnerPolicy};
 use crate::rights::{OwnerDirectory, Resolver};
-use crate::store::{KeyStore, QuotaLedger};
+use crate::store::{ChangeBell, KeyStore, QuotaLedger};
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
 
 /// A set of keys in a store, and everything that works on it.
@@ -110,6 +110,7 @@ pub struct ApiKeysBuilder {
     shared_limits: Option<SharedLimits>,
     ledger: Option<Arc<dyn QuotaLedger>>,
     timing: Timing,
+    bells: Vec<Box<dyn ChangeBell>>,
     owners: Option<Arc<dyn OwnerDirectory>>,
     owner_policy: OwnerPolicy,
     clock: Arc<dyn Clock>,
@@ -141,6 +142,7 @@ impl ApiKeysBuilder {
                 poll_timeout: Duration::from_secs(1),
                 max_stale: Duration::from_secs(60),
             },
+            bells: Vec::new(),
             owners: None,
             owner_policy: OwnerPolicy::default(),
             clock: Arc::new(SystemClock::new()),
@@ -252,6 +254,13 @@ impl ApiKeysBuilder {
         self
     }
 
+    /// Reads what others changed whenever `bell` rings, too. What the store itself has is heard in any
+    /// case; this is for a store without a bell, or one whose bell cannot be heard from here.
+    pub fn change_bell(mut self, bell: impl ChangeBell) -> Self {
+        self.bells.push(Box::new(bell));
+        self
+    }
+
     /// Sets how long remembered keys are honoured while the store does not answer. Default: 60
     /// seconds. Zero means no longer than it takes to notice: two polling intervals and their
     /// time-outs.
@@ -334,7 +343,9 @@ impl ApiKeysBuilder {
             self.timing,
         )
         .await?;
-        tokio::spawn(Live::follow(Arc::downgrade(&live)));
+        let mut bells = self.bells;
+        bells.extend(self.store.change_bell());
+        tokio::spawn(Live::follow(Arc::downgrade(&live), bells));
         tokio::spawn(Live::keep_books(Arc::downgrade(&live)));
         let settings = Settings {
             peppers,

@@ -42,7 +42,8 @@
 //! however well the key is cached, and a key expires without anybody noticing the time.
 //!
 //! What other processes change in the same store reaches this one through the store's change log,
-//! which is read every two seconds. [`manual::threats`] gives the bounds.
+//! which is read every two seconds, and at once when the store [rings](store::ChangeBell).
+//! [`manual::threats`] gives the bounds.
 //!
 //! [`ApiKeys`] wires both together over one store: [`ApiKeys::layer`] for the one,
 //! [`ApiKeys::manager`] for the other. Behind the layer a request holds a [`KeyContext`], which says
@@ -66,7 +67,7 @@
 //!     redis       limits, used signatures and quotas that several processes share
 //!  4  limit       rate limits and quotas of keys, failures of addresses
 //!     rights      what a key may do at present, within its owner's rights and under its plan
-//!  3  store       the contract of a store; memory, SQLite
+//!  3  store       the contract of a store; memory, SQLite, PostgreSQL
 //!     extract     where in a request a key stands
 //!     policy      what a genuine key may do; pure
 //!     signing     codes over request bodies, and which were used before
@@ -87,10 +88,11 @@
 //!
 //! | feature | adds | pulls in |
 //! |---|---|---|
-//! | `cli` | the program `mcp-keys`: the command line and the gateway | `redis`, `sqlite`, clap, hyper, rustls |
+//! | `cli` | the program `mcp-keys`: the command line and the gateway | `postgres`, `redis`, `sqlite`, clap, hyper, rustls |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
+//! | `postgres` | [`PostgresStore`](store::PostgresStore) | sqlx with PostgreSQL, rustls |
 //! | `redis` | [`redis`]: limits, used signatures and quotas that several processes share | redis, rustls |
 //! | `sqlite` | [`SqliteStore`](store::SqliteStore) | sqlx with SQLite, which is compiled in |
 //! | `testing` | [`testing`]: not covered by semantic versioning | nothing more |
@@ -112,8 +114,8 @@
 //! | `tower-layer`, `tower-service` | implemented by the layers and their services |
 //! | `serde`, `serde_json` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write); [`audit`] holds values |
 //! | `zeroize` | implemented by [`ApiKey`] |
-//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
-//! | `sqlx` | the pool of [`SqliteStore`](store::SqliteStore) (feature `sqlite`) |
+//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
+//! | `sqlx` | the pools of [`SqliteStore`](store::SqliteStore) and [`PostgresStore`](store::PostgresStore) (features `sqlite`, `postgres`) |
 //! | `axum` | [`framework::axum`] (feature `axum`) |
 //! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |
 //! | `tonic` | [`framework::tonic`] (feature `tonic`) |

@@ -47,7 +47,7 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),
     ("rmcp", &["framework/rmcp.rs"]),
     ("redis", &["redis/"]),
-    ("sqlx", &["store/sqlite/"]),
+    ("sqlx", &["store/postgres/", "store/rows/", "store/sqlite/"]),
     ("governor", &["limit/"]),
     ("moka", &["verify/"]),
     ("argon2", &["verify/"]),

@@ -8,13 +8,16 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/backends.rs"]
+mod backends;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_api_keys::audit::{AuditAction, AuditFilter};
 use mcp_api_keys::key::{KeyFormat, KeyRecord, KeyStatus, Servers};
-use mcp_api_keys::store::{AuditPage, KeyFilter, KeyStore, MemoryStore, PageRequest, SqliteStore};
+use mcp_api_keys::store::{AuditPage, KeyFilter, KeyStore, MemoryStore, PageRequest};
 use mcp_api_keys::testing::{Call, Fault, FaultyStore, ManualClock, act};
 use mcp_api_keys::{
     ApiKeys, ApiKeysBuilder, Argon2Params, Clock, ErrorKind, Grace, ImportKey, KeyUpdate, NewKey,
@@ -68,8 +71,8 @@ fn pepper() -> Pepper {
 }
 
 async fn each_store() -> Vec<Arc<dyn KeyStore>> {
-    let sqlite = SqliteStore::connect("sqlite::memory:").await.unwrap();
-    vec![Arc::new(MemoryStore::new()), Arc::new(sqlite)]
+    let stores = backends::each_store().await;
+    stores.into_iter().map(|(_, store)| store.into()).collect()
 }
 
 fn old_key(hash: &str) -> ImportKey {

@@ -8,12 +8,15 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/backends.rs"]
+mod backends;
+
 use std::time::Duration;
 
 use mcp_api_keys::key::{
     Access, KeyFormat, KeyId, KeyStatus, Metadata, NetworkRules, ScopeSet, Servers,
 };
-use mcp_api_keys::store::{KeyFilter, KeyStore, MemoryStore, PageRequest, SqliteStore};
+use mcp_api_keys::store::{KeyFilter, KeyStore, MemoryStore, PageRequest};
 use mcp_api_keys::testing::ManualClock;
 use mcp_api_keys::{
     ApiKeys, Argon2Params, Error, ErrorKind, KeyUpdate, NewKey, RateLimit, Timestamp,
@@ -30,16 +33,6 @@ async fn keys_in(store: impl KeyStore) -> (ApiKeys, ManualClock) {
         .await
         .unwrap();
     (keys, clock)
-}
-
-async fn each_store() -> Vec<(&'static str, Box<dyn KeyStore>)> {
-    vec![
-        ("memory", Box::new(MemoryStore::new())),
-        (
-            "sqlite",
-            Box::new(SqliteStore::connect("sqlite::memory:").await.unwrap()),
-        ),
-    ]
 }
 
 fn full_key() -> NewKey {
@@ -61,7 +54,7 @@ fn full_key() -> NewKey {
 
 #[tokio::test]
 async fn a_key_is_read_back_as_it_was_issued() {
-    for (name, store) in each_store().await {
+    for (name, store) in backends::each_store().await {
         let (keys, _) = keys_in(store).await;
         let issued = keys.manager().issue(full_key()).await.unwrap();
         let read = keys.manager().get(issued.info().id).await.unwrap();
@@ -126,7 +119,7 @@ async fn what_may_be_shown_holds_no_secret_and_no_hash() {
 
 #[tokio::test]
 async fn a_change_sets_what_it_names_and_nothing_else() {
-    for (name, store) in each_store().await {
+    for (name, store) in backends::each_store().await {
         let (keys, clock) = keys_in(store).await;
         let before = keys
             .manager()
@@ -157,7 +150,7 @@ async fn a_change_sets_what_it_names_and_nothing_else() {
 
 #[tokio::test]
 async fn switching_withdrawing_and_deleting() {
-    for (name, store) in each_store().await {
+    for (name, store) in backends::each_store().await {
         let (keys, clock) = keys_in(store).await;
         let manager = keys.manager();
         let id = manager
@@ -213,7 +206,7 @@ async fn switching_withdrawing_and_deleting() {
 
 #[tokio::test]
 async fn rotation_keeps_the_key_and_replaces_the_secret() {
-    for (name, store) in each_store().await {
+    for (name, store) in backends::each_store().await {
         let (keys, clock) = keys_in(store).await;
         let before = keys.manager().issue(full_key()).await.unwrap();
         let rotated = keys.manager().rotate(before.info().id).await.unwrap();
@@ -235,7 +228,7 @@ async fn rotation_keeps_the_key_and_replaces_the_secret() {
 
 #[tokio::test]
 async fn two_admins_who_change_one_key_do_not_undo_each_other() {
-    let (keys, _) = keys_in(SqliteStore::connect("sqlite::memory:").await.unwrap()).await;
+    let (keys, _) = keys_in(backends::in_database().await).await;
     let manager = keys.manager();
     let seen = manager.issue(full_key()).await.unwrap().info().clone();
     let first = KeyUpdate::new().name("first").only_at(seen.revision);
@@ -270,7 +263,7 @@ async fn two_admins_who_change_one_key_do_not_undo_each_other() {
 
 #[tokio::test]
 async fn lists_are_paged_filtered_and_in_the_order_of_making() {
-    for (name, store) in each_store().await {
+    for (name, store) in backends::each_store().await {
         let (keys, clock) = keys_in(store).await;
         let manager = keys.manager();
         let mut made = Vec::new();
@@ -353,7 +346,7 @@ async fn bad_input_is_named_by_field_and_nothing_is_stored() {
         ("expires_at", key().expires_at(Timestamp::from_millis(0))),
         ("expires_at", key().expires_in(Duration::ZERO)),
     ];
-    for (name, store) in each_store().await {
+    for (name, store) in backends::each_store().await {
         let (keys, _) = keys_in(store).await;
         for (field, new) in &wrong {
             let error = keys.manager().issue(new.clone()).await.unwrap_err();

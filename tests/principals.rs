@@ -8,12 +8,15 @@
     clippy::indexing_slicing
 )]
 
+#[path = "support/backends.rs"]
+mod backends;
+
 use std::time::Duration;
 
 use mcp_api_keys::audit::{AuditAction, AuditFilter};
 use mcp_api_keys::client_ip::PeerAddr;
 use mcp_api_keys::key::{Access, KeyId, NetworkRules, ScopeSet, Servers};
-use mcp_api_keys::store::{AuditPage, KeyFilter, MemoryStore, PageRequest, SqliteStore};
+use mcp_api_keys::store::{AuditPage, KeyFilter, MemoryStore, PageRequest};
 use mcp_api_keys::testing::{FaultyStore, ManualClock};
 use mcp_api_keys::{
     ApiKeys, Argon2Params, Error, ErrorKind, Grace, KeyContext, KeyManager, KeyUpdate, NewKey,
@@ -23,7 +26,7 @@ use mcp_api_keys::{
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
 async fn keys() -> ApiKeys {
-    ApiKeys::builder(SqliteStore::connect("sqlite::memory:").await.unwrap())
+    ApiKeys::builder(backends::in_database().await)
         .argon2(Argon2Params::new(8, 1, 1).unwrap())
         .clock(ManualClock::at(NOW))
         .build()

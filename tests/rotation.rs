@@ -1,12 +1,15 @@
 //! Rotation over time: what the old and the new secret of a key can do at every instant.
 
-#![cfg(feature = "testing")]
+#![cfg(all(feature = "sqlite", feature = "testing"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing
 )]
+
+#[path = "support/backends.rs"]
+mod backends;
 
 use std::time::Duration;
 
@@ -52,7 +55,7 @@ fn seconds(count: u64) -> Duration {
 #[tokio::test]
 async fn in_the_window_both_work_and_after_it_only_the_new_one() {
     let clock = ManualClock::at(START);
-    let keys = keys_in(MemoryStore::new(), &clock).await;
+    let keys = keys_in(backends::in_database().await, &clock).await;
     let old = keys
         .manager()
         .issue(NewKey::named("k").all_servers())
@@ -144,7 +147,7 @@ async fn a_first_use_that_cannot_be_noted_is_not_lost() {
 #[tokio::test]
 async fn a_window_never_outlives_the_key_and_can_be_ended_for_a_leak() {
     let clock = ManualClock::at(START);
-    let keys = keys_in(MemoryStore::new(), &clock).await;
+    let keys = keys_in(backends::in_database().await, &clock).await;
     let new = NewKey::named("k").all_servers().expires_in(seconds(30));
     let old = keys.manager().issue(new).await.unwrap();
     let id = old.info().id;
@@ -169,7 +172,7 @@ async fn a_window_never_outlives_the_key_and_can_be_ended_for_a_leak() {
 #[tokio::test]
 async fn both_secrets_spend_one_budget() {
     let clock = ManualClock::at(START);
-    let keys = keys_in(MemoryStore::new(), &clock).await;
+    let keys = keys_in(backends::in_database().await, &clock).await;
     let new = NewKey::named("k")
         .all_servers()
         .rate(RateLimit::per_hour(4));
@@ -192,7 +195,7 @@ async fn both_secrets_spend_one_budget() {
 #[tokio::test]
 async fn a_window_beyond_a_year_is_refused() {
     let clock = ManualClock::at(START);
-    let keys = keys_in(MemoryStore::new(), &clock).await;
+    let keys = keys_in(backends::in_database().await, &clock).await;
     let id = keys
         .manager()
         .issue(NewKey::named("k"))
@@ -278,7 +281,7 @@ impl Model {
 
 async fn follow(steps: Vec<Step>, expiry: Option<u64>) {
     let clock = ManualClock::at(START);
-    let keys = keys_in(MemoryStore::new(), &clock).await;
+    let keys = keys_in(backends::in_emptied_database().await, &clock).await;
     let mut new = NewKey::named("k").all_servers();
     if let Some(expiry) = expiry {
         new = new.expires_in(seconds(expiry));
@@ -344,8 +347,13 @@ async fn follow(steps: Vec<Step>, expiry: Option<u64>) {
 }
 
 proptest! {
+    // A server takes its time to begin anew.
     #![proptest_config(ProptestConfig::with_cases(
-        if std::env::var_os("MCP_KEYS_LONG").is_some() { 10_000 } else { 300 }
+        match (std::env::var_os("MCP_KEYS_LONG"), std::env::var_os("MCP_KEYS_TEST_STORE")) {
+            (Some(_), _) => 10_000,
+            (None, None) => 300,
+            (None, Some(_)) => 60,
+        }
     ))]
 
     #[test]

@@ -64,6 +64,12 @@ if cargo test --features full --no-fail-fast | tee "$work/rust"; then
 else
     status=1
 fi
+# The stories that run on a database of any kind ran on SQLite; now they run on PostgreSQL.
+echo '=== cargo test on PostgreSQL'
+if ! MCP_KEYS_TEST_STORE=postgres cargo test --features full --no-fail-fast \
+    --test access --test principals --test rotation | tee -a "$work/rust"; then
+    rust=failed status=1
+fi
 rust+=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
     END { printf " (%d passed, %d failed, %d ignored)", passed, failed, ignored }' "$work/rust")
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A private PostgreSQL and a private Redis (or Valkey) for the tests: each with its data in a temporary
-# folder, on a free port of the loopback interface, stopped by its own process id.
+# folder (in memory if there is room), on a free port of the loopback interface, stopped by its own
+# process id.
 #
 #   tests/services.sh COMMAND...       starts them, runs the command, stops them
 #   source tests/services.sh           gives start_services FOLDER and stop_services
@@ -9,7 +10,7 @@
 # used as it is, and nothing is started for it. Missing packages are installed with apt-get by root;
 # whoever is not root is told what is missing.
 
-services_postgres_data='' services_postgres_bin='' services_redis_pid=''
+services_postgres_folder='' services_postgres_data='' services_postgres_bin='' services_redis_pid=''
 services_as=()
 
 services_fail() {
@@ -46,13 +47,19 @@ services_postgres_programs() {
 }
 
 services_start_postgres() {
-    local folder=$1/postgres port attempt user
+    local folder port attempt user
     if ! services_postgres_bin=$(services_postgres_programs); then
         services_install postgres postgresql || return 1
         services_postgres_bin=$(services_postgres_programs) ||
             services_fail 'initdb is missing though PostgreSQL is installed' || return 1
     fi
-    mkdir -p "$folder"
+    # In memory, where there is room: every commit waits for the disk.
+    if [[ -w /dev/shm && $(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1) -gt 2000000 ]]; then
+        services_postgres_folder=$(mktemp -d /dev/shm/mcp-keys-tests-XXXXXX)
+    else
+        services_postgres_folder=$(mktemp -d "$1/postgres-XXXXXX")
+    fi
+    folder=$services_postgres_folder
     # PostgreSQL refuses to run as root.
     services_as=()
     if [[ $(id -u) == 0 ]]; then
@@ -152,6 +159,10 @@ stop_services() {
         (cd / && "${services_as[@]}" "$services_postgres_bin/pg_ctl" -D "$services_postgres_data" \
             -m immediate -w -s stop >/dev/null 2>&1) || true
         services_postgres_data=''
+    fi
+    if [[ -n $services_postgres_folder ]]; then
+        rm -rf "$services_postgres_folder"
+        services_postgres_folder=''
     fi
     if [[ -n $services_redis_pid ]]; then
         kill "$services_redis_pid" 2>/dev/null || true

@@ -10,8 +10,8 @@ use mcp_api_keys::key::{
     Subject, SubjectKind,
 };
 use mcp_api_keys::store::{
-    AuditPage, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, MemoryStore, Page,
-    PageRequest, QuotaAccount, QuotaLedger, Taken,
+    AuditPage, ChangeBell, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse,
+    MemoryStore, Page, PageRequest, QuotaAccount, QuotaLedger, Taken,
 };
 use mcp_api_keys::testing::records::NOON;
 use mcp_api_keys::{ApiKeys, Argon2Params, Error, KeyFormat};
@@ -104,6 +104,10 @@ impl KeyStore for Formula {
 
     async fn audit(&self, filter: &AuditFilter, page: AuditPage) -> Result<Vec<AuditEntry>, Error> {
         self.0.audit(filter, page).await
+    }
+
+    fn change_bell(&self) -> Option<Box<dyn ChangeBell>> {
+        self.0.change_bell()
     }
 
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error> {

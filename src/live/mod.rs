@@ -9,6 +9,7 @@
 //! upon. Each time the log was read to its end the mark moves on. While the store does not answer
 //! it stands still, and when it has passed nothing cached is honoured.
 
+mod alarm;
 mod follower;
 mod key;
 mod registry;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use self::follower::Position;
 use self::key::Reading;
 pub(crate) use self::key::{KeyState, LiveKey, SecretRef, Snapshot, Standing};
 pub(crate) use self::registry::Stale;
@@ -56,7 +58,7 @@ pub(crate) struct Live {
     /// Until when (in the clock's ticks) what is live may be relied upon.
     fresh_until: AtomicU64,
     /// How far the change log has been read.
-    position: tokio::sync::Mutex<Revision>,
+    position: tokio::sync::Mutex<Position>,
 }
 
 /// The moment before a row is read.
@@ -97,7 +99,7 @@ impl Live {
             timing,
             epoch: AtomicU64::new(1),
             fresh_until: AtomicU64::new(0),
-            position: tokio::sync::Mutex::new(revision),
+            position: tokio::sync::Mutex::new(Position::at(revision)),
         });
         live.mark_fresh(asked_at);
         Ok(live)

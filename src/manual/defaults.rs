@@ -54,6 +54,7 @@
 //! | setting | default | reason | change it |
 //! |---|---|---|---|
 //! | [`poll_interval`](crate::ApiKeysBuilder::poll_interval) | 2 s | how long other processes may lag behind. One cheap query, whatever the number of keys | down to some 100 ms, if a revocation has to travel faster; up, for one process alone |
+//! | [`change_bell`](crate::ApiKeysBuilder::change_bell) | what the store has: LISTEN in PostgreSQL, nothing elsewhere | a lost ring costs no more than the interval | one of your own, where the store has none |
 //! | time-out of one query | 1 s | a store that hangs must not stop the reading | not adjustable |
 //! | retry while the store does not answer | 250 ms, or the interval if that is shorter | recovery should not wait for the next round | not adjustable |
 //! | [`max_stale`](crate::ApiKeysBuilder::max_stale) | 60 s | a restart of the database should not be an outage of everything behind keys | to zero, if a withdrawn key must not be honoured that long while the store is away: then it is two intervals and their time-outs, 6 s. Up, if staying open matters more |

@@ -3,6 +3,7 @@
 //! * [Keys in the path](#keys-in-the-path)
 //! * [Behind a proxy](#behind-a-proxy)
 //! * [Several servers, one store](#several-servers-one-store)
+//! * [Many nodes](#many-nodes)
 //! * [A scope on a single route](#a-scope-on-a-single-route)
 //! * [A policy of your own](#a-policy-of-your-own)
 //! * [Signed requests](#signed-requests)
@@ -124,9 +125,35 @@
 //! # }
 //! ```
 //!
-//! Several *processes* share a store in the same way: each has its own [`ApiKeys`](crate::ApiKeys) over it.
-//! They learn of each other's changes within the bounds of
-//! [threats](super::threats#how-soon-a-change-holds), and each counts rate limits for itself.
+//! # Many nodes
+//!
+//! Several *processes* share a store: each has its own [`ApiKeys`](crate::ApiKeys) over it. On one machine
+//! that may be a SQLite file; on several it is [`PostgresStore`](crate::store::PostgresStore):
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::{ApiKeys, store::PostgresStore};
+//!
+//! let url = "postgres://gate@db.internal/keys?sslmode=verify-full";
+//! let keys = ApiKeys::builder(PostgresStore::connect(url).await?).build().await?;
+//! # let _ = keys;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! * **They learn of each other's changes** within the bounds of
+//!   [threats](super::threats#how-soon-a-change-holds): in PostgreSQL within milliseconds, and otherwise at the
+//!   next poll.
+//! * **Count the connections.** A node takes up to twelve: ten for lookups and writes, one for the change log,
+//!   one that listens. `max_connections` of the server has to allow for all nodes.
+//! * **Behind PgBouncer in transaction mode**, version 1.21 or newer, set `max_prepared_statements` and
+//!   `ignore_startup_parameters = options`. Notifications do not pass, which the node logs at its start; shorten [`poll_interval`](crate::ApiKeysBuilder::poll_interval) if two seconds are too long.
+//! * **The tables are made at the first start**, by a user who may create tables. Afterwards a user with
+//!   `SELECT`, `INSERT`, `UPDATE` and `DELETE` on them is enough, until a version of this crate brings new
+//!   tables. Processes that start together wait for each other.
+//! * **Connect to the primary.** A replica may be behind by any time; a node says that the store is unavailable
+//!   rather than trust one.
+//! * **Rate limits** are counted by each node for itself; quotas are counted in the store, by all together.
 //!
 //! # A scope on a single route
 //!

@@ -142,6 +142,8 @@
 //! |---|---|
 //! | in the process that made the change | for every request that begins after the call has returned |
 //! | in another process on the same store | when it has read the change log: every 2 seconds, so normally within about 2.5 seconds of the commit |
+//! | the same, in PostgreSQL | when the word of the commit arrives, normally within some 20 milliseconds; if it is lost, as above |
+//! | after a backup of the store was restored | as above. What the backup does not know is gone: a key that was revoked since works again, and nobody can tell. Revoke it again |
 //! | there, while the store does not answer | 60 seconds at the most, counted from the beginning of the last reading that succeeded. From then on every key gets 503 |
 //! | for a request that was admitted before | not at all. It runs to its end |
 //! | for a stream that is open | within a second of the change being known in the process: see below |

@@ -8,9 +8,14 @@
 //! revisions), when each secret was last used, and how much of each quota was taken. The last two
 //! change with use: they take no revision and stand in no trail.
 
+mod bell;
 mod filter;
 mod ledger;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -19,9 +24,12 @@ use std::fmt;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use self::bell::ChangeBell;
 pub use self::filter::{AuditPage, DocumentPage, KeyFilter, Page, PageRequest};
 pub use self::ledger::{QuotaAccount, QuotaLedger, Taken};
 pub use self::memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 use crate::audit::{Act, AuditEntry, AuditFilter};
@@ -99,6 +107,10 @@ pub trait KeyStore: QuotaLedger + fmt::Debug + Send + Sync + 'static {
 
     /// Reads up to `limit` changes after `since`, oldest first.
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error>;
+
+    /// Something that rings when others have written, for a node that follows the log; nothing if
+    /// the store has no such thing. The node reads the log from time to time in any case.
+    fn change_bell(&self) -> Option<Box<dyn ChangeBell>>;
 
     /// Reads a document. A key is none: there is nothing under its id.
     async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error>;
@@ -180,6 +192,10 @@ macro_rules! forward_to_inner {
                 (**self).changes_since(since, limit).await
             }
 
+            fn change_bell(&self) -> Option<Box<dyn ChangeBell>> {
+                (**self).change_bell()
+            }
+
             async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {
                 (**self).document(subject).await
             }
@@ -220,6 +236,10 @@ pub struct Change {
     pub revision: Revision,
     /// What was written or removed.
     pub subject: Subject,
+    /// A number drawn for this write alone. By it a node finds out that the store was restored from
+    /// a backup and written to since: the revision is there again, and is another write. Zero in a
+    /// store that cannot be restored.
+    pub stamp: u64,
 }
 
 /// The definition of an owner or a plan, as a store keeps it.

@@ -13,8 +13,8 @@ use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyRecord, Revision, Subject, SubjectKind};
 use crate::store::{
-    AuditPage, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page, PageRequest,
-    QuotaAccount, QuotaLedger, Taken,
+    AuditPage, ChangeBell, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page,
+    PageRequest, QuotaAccount, QuotaLedger, Taken,
 };
 
 /// A [`KeyStore`] around another one that does what its [`Faults`] say, and counts its calls.
@@ -367,6 +367,10 @@ impl<S: KeyStore> KeyStore for FaultyStore<S> {
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error> {
         self.run(Call::ChangesSince, self.inner.changes_since(since, limit))
             .await
+    }
+
+    fn change_bell(&self) -> Option<Box<dyn ChangeBell>> {
+        self.inner.change_bell()
     }
 
     async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {

@@ -3,7 +3,7 @@
 
 use mcp_api_keys::RejectionKind;
 use mcp_api_keys::key::{Access, KeyId, Owner, Plan, Quota, Role, ScopeSet, Servers};
-use mcp_api_keys::store::{MemoryStore, SqliteStore};
+use mcp_api_keys::store::MemoryStore;
 use mcp_api_keys::testing::ManualClock;
 use mcp_api_keys::{ApiKeys, ErrorKind, Gate, KeyContext, KeyUpdate, NewKey, RateLimit};
 use proptest::prelude::*;
@@ -383,10 +383,10 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let sqlite = SqliteStore::connect("sqlite::memory:").await.unwrap();
+            let database = crate::backends::in_emptied_database().await;
             let mut nodes = [
                 Node::new(builder(MemoryStore::new())).await,
-                Node::new(builder(sqlite)).await,
+                Node::new(builder(database)).await,
             ];
             for (number, step) in steps.iter().enumerate() {
                 let [one, other] = &mut nodes;

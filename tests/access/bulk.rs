@@ -9,7 +9,7 @@ use mcp_api_keys::testing::{Call, Fault};
 use mcp_api_keys::{ApiKeys, ErrorKind, NewKey, Principal, RateLimit, Risk, Withdrawn};
 
 use crate::world::{
-    DAY, NOW, any_server, everything, faulty, in_memory, in_sqlite, issue, member, of, outcome,
+    DAY, NOW, any_server, everything, faulty, in_database, in_memory, issue, member, of, outcome,
     pass, plan, present,
 };
 
@@ -32,7 +32,7 @@ async fn is_revoked(keys: &ApiKeys, id: KeyId) -> bool {
 
 #[tokio::test]
 async fn all_keys_of_an_owner_are_revoked_and_nobody_elses() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let gate = any_server(&keys);
     let mut of_ada = BTreeSet::new();
     let mut texts = Vec::new();
@@ -70,7 +70,7 @@ async fn all_keys_of_an_owner_are_revoked_and_nobody_elses() {
 /// A key for all servers opens others too, so it is named and left alone.
 #[tokio::test]
 async fn keys_of_a_server_are_revoked_but_not_those_for_all() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let (_, one) = issue(&keys, NewKey::named("one").server("files")).await;
     let both = NewKey::named("both").server("files").server("mail");
     let (_, both) = issue(&keys, both).await;
@@ -101,7 +101,7 @@ async fn keys_made_before_a_leak_are_revoked() {
 /// What chooses nothing would be everything.
 #[tokio::test]
 async fn a_filter_that_chooses_nothing_is_refused() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let (_, id) = issue(&keys, NewKey::named("k")).await;
     for chosen in [
         KeyFilter::default(),
@@ -124,7 +124,7 @@ async fn a_filter_that_chooses_nothing_is_refused() {
 
 #[tokio::test]
 async fn a_member_withdraws_their_own_keys_only() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let (_, own) = issue(&keys, of("ada")).await;
     let (_, others) = issue(&keys, of("bob")).await;
     let ada = keys
@@ -237,7 +237,7 @@ async fn the_safety_report_names_each_risk() {
 /// at the time.
 #[tokio::test]
 async fn r4_a_connection_is_bounded_by_request_role_and_owner() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let manager = keys.manager();
     let mut ada = member("ada").all_servers();
     ada.role = Role::Admin;
@@ -275,7 +275,7 @@ async fn r4_a_connection_is_bounded_by_request_role_and_owner() {
 /// R5: connections are listed by themselves and ended one by one.
 #[tokio::test]
 async fn r5_connections_are_listed_and_disconnected() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let manager = keys.manager();
     manager
         .put_owner(Owner::admin("ada".parse().unwrap()))

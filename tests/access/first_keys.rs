@@ -6,14 +6,14 @@ use mcp_api_keys::store::{KeyFilter, PageRequest};
 use mcp_api_keys::testing::{Call, Fault};
 use mcp_api_keys::{ApiKeys, Error, ErrorKind, IssuedKey};
 
-use crate::world::{File, any_server, faulty, in_sqlite, member, outcome};
+use crate::world::{Database, any_server, faulty, in_database, member, node, outcome};
 
-/// Runs `make` thirty-two times at once on two stores of one file, and returns the one key.
-async fn race<F>(file: &File, make: impl Fn(ApiKeys, usize) -> F) -> (ApiKeys, IssuedKey)
+/// Runs `make` thirty-two times at once on two stores of one database, and returns the one key.
+async fn race<F>(database: &Database, make: impl Fn(ApiKeys, usize) -> F) -> (ApiKeys, IssuedKey)
 where
     F: Future<Output = Result<Option<IssuedKey>, Error>> + Send + 'static,
 {
-    let nodes = [file.node().await, file.node().await];
+    let nodes = [node(database).await, node(database).await];
     let making: Vec<_> = (0..32)
         .map(|number| tokio::spawn(make(nodes[number % 2].clone(), number)))
         .collect();
@@ -35,8 +35,8 @@ async fn all(keys: &ApiKeys) -> Vec<KeyId> {
 /// C2: a default key for each server, shown to one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c2_of_many_that_start_at_once_one_makes_the_default_key() {
-    let file = File::new();
-    let (keys, issued) = race(&file, |keys, _| async move {
+    let database = Database::new().await;
+    let (keys, issued) = race(&database, |keys, _| async move {
         keys.manager().ensure_default_key("files").await
     })
     .await;
@@ -56,7 +56,7 @@ async fn c2_of_many_that_start_at_once_one_makes_the_default_key() {
 
 #[tokio::test]
 async fn c2_a_default_key_that_is_revoked_stays_so_and_one_that_is_deleted_is_made_anew() {
-    for keys in [in_sqlite().await, faulty().await.0] {
+    for keys in [in_database().await, faulty().await.0] {
         let manager = keys.manager();
         let gate = any_server(&keys);
         let first = manager.ensure_default_key("files").await.unwrap().unwrap();
@@ -81,7 +81,7 @@ async fn c2_a_default_key_that_is_revoked_stays_so_and_one_that_is_deleted_is_ma
 
 #[tokio::test]
 async fn c2_a_default_key_needs_a_valid_server() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     for name in ["", "a b", "\u{1f511}\u{0}"] {
         let refused = keys.manager().ensure_default_key(name).await.unwrap_err();
         assert_eq!(
@@ -117,8 +117,8 @@ async fn a_first_key_whose_answer_was_lost_is_shown_all_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_start_at_once_one_makes_the_first_admin() {
     for several_names in [false, true] {
-        let file = File::new();
-        let (keys, issued) = race(&file, |keys, number| async move {
+        let database = Database::new().await;
+        let (keys, issued) = race(&database, |keys, number| async move {
             let name = if several_names { number % 4 } else { 0 };
             let owner = format!("admin-{name}").parse().unwrap();
             keys.manager().bootstrap(owner).await
@@ -143,7 +143,7 @@ async fn of_many_that_start_at_once_one_makes_the_first_admin() {
 
 #[tokio::test]
 async fn the_first_admin_is_nobody_who_is_something_else_already() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let manager = keys.manager();
     manager.put_owner(member("ada")).await.unwrap();
     let refused = manager.bootstrap("ada".parse().unwrap()).await;

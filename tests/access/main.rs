@@ -11,6 +11,9 @@
     reason = "tests panic, measure and tell what they measured"
 )]
 
+#[path = "../support/backends.rs"]
+mod backends;
+
 mod agreement;
 mod bulk;
 mod directory;

@@ -5,7 +5,7 @@ use mcp_api_keys::key::{Access, Owner, Quota, ScopeSet, Servers, Signing};
 use mcp_api_keys::store::{KeyFilter, MemoryStore, PageRequest};
 use mcp_api_keys::{ApiKeys, Error, ErrorKind, KeyManager, KeyUpdate, NewKey, RateLimit};
 
-use crate::world::{DAY, NOW, admitted, any_server, builder, in_sqlite, member, outcome, plan};
+use crate::world::{DAY, NOW, admitted, any_server, builder, in_database, member, outcome, plan};
 
 fn forbidden<T: std::fmt::Debug>(outcome: Result<T, Error>, field: &str) {
     let error = outcome.unwrap_err();
@@ -25,7 +25,7 @@ async fn acting(keys: &ApiKeys, name: &str) -> KeyManager {
 
 #[tokio::test]
 async fn o10_an_owner_acts_by_their_role_of_the_moment() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let manager = keys.manager();
     let root = Owner::admin("root".parse().unwrap());
     manager.put_owner(root).await.unwrap();
@@ -86,7 +86,7 @@ async fn o10_an_owner_acts_by_their_role_of_the_moment() {
 /// R4: neither making a key nor changing one gives a member more than they have.
 #[tokio::test]
 async fn a_member_stays_within_their_own_rights() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let own = Owner::member("ada".parse().unwrap())
         .server("files".parse().unwrap())
         .scope("files:*".parse().unwrap())
@@ -128,7 +128,7 @@ async fn a_member_stays_within_their_own_rights() {
 /// What an admin has set on a member's key, the member tightens and does not loosen.
 #[tokio::test]
 async fn a_member_does_not_loosen_what_bounds_their_key_alone() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     keys.manager().put_owner(member("ada")).await.unwrap();
     let new = NewKey::named("k")
         .owner("ada")

@@ -9,8 +9,8 @@ use mcp_api_keys::testing::{Call, Fault};
 use mcp_api_keys::{ApiKeys, ErrorKind, KeyUpdate, NewKey};
 
 use crate::world::{
-    Crowd, DAY, File, SECOND, any_server, builder, everything, faulty, in_sqlite, issue, member,
-    of, outcome, present, until,
+    Crowd, DAY, Database, SECOND, any_server, builder, everything, faulty, in_database, issue,
+    member, node, of, outcome, present, until,
 };
 
 async fn change(keys: &ApiKeys, name: &str, change: impl FnOnce(Owner) -> Owner) {
@@ -22,7 +22,7 @@ async fn change(keys: &ApiKeys, name: &str, change: impl FnOnce(Owner) -> Owner)
 /// O2: the owner's servers, scopes and access bound the key at each request.
 #[tokio::test]
 async fn o2_a_key_does_what_its_owner_may_do_at_the_time() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let ada = Owner::member("ada".parse().unwrap())
         .server("files".parse().unwrap())
         .scope("files:*".parse().unwrap());
@@ -86,7 +86,7 @@ async fn o2_a_key_does_what_its_owner_may_do_at_the_time() {
 /// A key that names its servers gains nothing, whatever its owner does.
 #[tokio::test]
 async fn o9_only_a_key_for_all_servers_gains_servers() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     keys.manager().put_owner(member("ada")).await.unwrap();
     let new = NewKey::named("k").owner("ada").server("files");
     let (key, _) = issue(&keys, new.read_only()).await;
@@ -105,7 +105,7 @@ async fn o9_only_a_key_for_all_servers_gains_servers() {
 
 #[tokio::test]
 async fn o2_keys_of_a_suspended_owner_are_refused_and_come_back_with_them() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let gate = any_server(&keys);
     let ada = keys.manager().put_owner(member("ada")).await.unwrap();
     let (key, id) = issue(&keys, of("ada")).await;
@@ -133,7 +133,7 @@ async fn o2_keys_of_a_suspended_owner_are_refused_and_come_back_with_them() {
 
 #[tokio::test]
 async fn an_owner_with_keys_cannot_be_removed() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let manager = keys.manager();
     let ada = manager.put_owner(member("ada")).await.unwrap();
     let (key, id) = issue(&keys, of("ada")).await;
@@ -154,7 +154,7 @@ async fn an_owner_with_keys_cannot_be_removed() {
 /// Who read an owner before somebody else changed them does not undo that.
 #[tokio::test]
 async fn an_owner_is_replaced_only_as_they_were_read() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let read = keys.manager().put_owner(member("ada")).await.unwrap();
     keys.manager().suspend_owner(&read.id).await.unwrap();
     for stale in [read.clone(), member("ada")] {
@@ -291,11 +291,11 @@ async fn changes_of_other_owners_keep_no_key_from_being_verified() {
     syncing.abort();
 }
 
-/// Another process on the same file sees a suspension within one polling interval.
+/// Another process on the same database sees a suspension within one polling interval.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_node_sees_a_change_of_an_owner_in_time() {
-    let file = File::new();
-    let (here, there) = (file.node().await, file.node().await);
+    let database = Database::new().await;
+    let (here, there) = (node(&database).await, node(&database).await);
     let gate = any_server(&there);
     let mut owned = Vec::new();
     for number in 0..10 {

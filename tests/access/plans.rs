@@ -6,8 +6,8 @@ use mcp_api_keys::store::{KeyStore, MemoryStore};
 use mcp_api_keys::{ErrorKind, KeyUpdate, NewKey, RateLimit};
 
 use crate::world::{
-    Crowd, File, NOW, SECOND, admitted, any_server, builder, in_memory, in_sqlite, issue, outcome,
-    pass, plan, present, until,
+    Crowd, Database, NOW, SECOND, admitted, any_server, builder, in_database, in_memory, issue,
+    node, outcome, pass, plan, present, until,
 };
 
 fn on(name: &str) -> NewKey {
@@ -105,7 +105,7 @@ async fn a_change_of_a_plan_reaches_its_keys_at_once() {
 /// A built-in plan is replaced by a stored one of its name, and comes back when that is removed.
 #[tokio::test]
 async fn a_stored_plan_takes_the_place_of_a_built_in_one() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let manager = keys.manager();
     let names: Vec<String> = manager
         .plans()
@@ -143,7 +143,7 @@ async fn a_stored_plan_takes_the_place_of_a_built_in_one() {
 
 #[tokio::test]
 async fn what_is_no_plan_is_refused_by_field() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let refused = keys.manager().issue(on("none-such")).await.unwrap_err();
     assert_eq!(
         (refused.kind(), refused.field()),
@@ -220,8 +220,8 @@ async fn no_request_that_begins_after_a_plan_was_used_up_by_a_change_is_admitted
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_node_sees_a_change_of_a_plan_in_time() {
-    let file = File::new();
-    let (here, there) = (file.node().await, file.node().await);
+    let database = Database::new().await;
+    let (here, there) = (node(&database).await, node(&database).await);
     let gate = any_server(&there);
     let wide = Plan::new(plan("custom")).quota(Quota::per_day(1_000_000));
     let wide = here.manager().put_plan(wide).await.unwrap();

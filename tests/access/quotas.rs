@@ -5,15 +5,14 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use mcp_api_keys::RejectionKind;
 use mcp_api_keys::key::{KeyId, Quota};
-use mcp_api_keys::store::SqliteStore;
 use mcp_api_keys::testing::ManualClock;
 use mcp_api_keys::{ApiKeys, KeyUpdate, NewKey, RateLimit, Timestamp};
 use serde_json::Value;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::world::{
-    DAY, File, NOW, SECOND, admitted, any_server, builder, in_memory, in_sqlite, issue, outcome,
-    pass, present,
+    DAY, Database, NOW, SECOND, admitted, any_server, builder, in_database, in_memory, issue, node,
+    outcome, pass, present,
 };
 
 fn with(quota: Quota) -> NewKey {
@@ -63,7 +62,7 @@ async fn a_quota_admits_exactly_its_amount_in_each_day_and_month() {
         let at: Timestamp = at.parse().unwrap();
         let resets_at: Timestamp = resets_at.parse().unwrap();
         let clock = ManualClock::at(at);
-        let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
+        let store = crate::backends::in_database().await;
         let keys = builder(store).clock(clock.clone()).build().await.unwrap();
         let gate = any_server(&keys);
         let amount = usize::try_from(quota.amount()).unwrap();
@@ -91,7 +90,7 @@ async fn a_quota_admits_exactly_its_amount_in_each_day_and_month() {
 
 #[tokio::test]
 async fn a_request_costs_what_its_layer_says() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let gate = |cost: u32| keys.layer().any_server().cost(cost).gate().clone();
     let (key, id) = issue(&keys, with(Quota::per_day(100))).await;
     assert_eq!(admitted(&gate(25), &key, 3).await, 3);
@@ -146,28 +145,28 @@ async fn rate_limits_and_quotas_are_taken_together_or_not_at_all() {
 /// a hundredth of the quota.
 #[tokio::test]
 async fn what_was_used_survives_a_restart_and_a_crash() {
-    let file = File::new();
-    let first = file.node().await;
+    let database = Database::new().await;
+    let first = node(&database).await;
     let (key, id) = issue(&first, with(Quota::per_month(1_000))).await;
     assert_eq!(admitted(&any_server(&first), &key, 333).await, 333);
     assert_eq!(used(&first, id).await, 333);
     drop(first);
-    let second = file.node().await;
+    let second = node(&database).await;
     assert_eq!(admitted(&any_server(&second), &key, 101).await, 101);
     // A crash: what it holds is lost, and nobody has it.
     drop(second);
-    let third = file.node().await;
+    let third = node(&database).await;
     let rest = admitted(&any_server(&third), &key, 1_000).await;
     println!("a crash lost {} of 1000 units", 1_000 - 434 - rest);
     assert!((1_000 - 434 - 10..=1_000 - 434).contains(&rest), "{rest}");
     assert_eq!(used(&third, id).await, 1_000);
 }
 
-/// Two nodes on one file take from one budget.
+/// Two nodes on one database take from one budget.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_nodes_never_exceed_one_quota_and_leave_nothing_unused() {
-    let file = File::new();
-    let nodes = [file.node().await, file.node().await];
+    let database = Database::new().await;
+    let nodes = [node(&database).await, node(&database).await];
     let (key, _) = issue(&nodes[0], with(Quota::per_month(1_000))).await;
     let round = async || {
         let mut tasks = Vec::new();
@@ -210,8 +209,8 @@ async fn several_nodes_never_exceed_one_quota_and_leave_nothing_unused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_tasks_are_admitted_exactly_the_amount() {
     for amount in [1, 60, 150, 1_000] {
-        let file = File::new();
-        let keys = file.node().await;
+        let database = Database::new().await;
+        let keys = node(&database).await;
         let (key, _) = issue(&keys, with(Quota::per_month(amount))).await;
         let gate = any_server(&keys);
         let mut tasks = Vec::new();
@@ -298,7 +297,7 @@ async fn a_clock_that_is_set_back_begins_no_new_period() {
 /// The refusal in all three renderings.
 #[tokio::test]
 async fn a_used_up_quota_is_told_in_every_protocol_with_the_time_of_its_reset() {
-    let keys = in_sqlite().await;
+    let keys = in_database().await;
     let (key, _) = issue(&keys, with(Quota::per_day(1))).await;
     assert_eq!(admitted(&any_server(&keys), &key, 1).await, 1);
     let service = keys

@@ -8,7 +8,9 @@ use mcp_api_keys::store::{KeyFilter, PageRequest};
 use mcp_api_keys::testing::{Call, Fault};
 use mcp_api_keys::{ApiKeys, Grace, KeyUpdate, NewKey, Timestamp};
 
-use crate::world::{DAY, File, NOW, SECOND, admitted, any_server, faulty, issue, outcome, pass};
+use crate::world::{
+    DAY, Database, NOW, SECOND, admitted, any_server, faulty, issue, node, outcome, pass,
+};
 
 async fn last_used(keys: &ApiKeys, id: KeyId) -> Option<Timestamp> {
     keys.manager().get(id).await.unwrap().last_used_at
@@ -113,8 +115,8 @@ async fn both_secrets_of_a_rotation_have_a_last_use() {
 /// Writing uses down never takes back a change, and a change never takes back a use.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uses_and_changes_do_not_undo_each_other() {
-    let file = File::new();
-    let keys = file.node().await;
+    let database = Database::new().await;
+    let keys = node(&database).await;
     let gate = any_server(&keys);
     let (key, id) = issue(&keys, NewKey::named("k")).await;
     let using = tokio::spawn({
@@ -142,8 +144,8 @@ async fn uses_and_changes_do_not_undo_each_other() {
 /// Two nodes and two clocks: the latest use counts, whoever writes last.
 #[tokio::test]
 async fn a_use_that_is_older_than_the_known_one_changes_nothing() {
-    let file = File::new();
-    let (here, there) = (file.node().await, file.node().await);
+    let database = Database::new().await;
+    let (here, there) = (node(&database).await, node(&database).await);
     let (key, id) = issue(&here, NewKey::named("k")).await;
     outcome(&any_server(&here), &key).await.unwrap();
     tokio::time::sleep(Duration::from_millis(30)).await;

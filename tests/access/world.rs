@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 
 use mcp_api_keys::key::{KeyId, Owner, PlanName};
-use mcp_api_keys::store::{KeyStore, MemoryStore, SqliteStore};
+use mcp_api_keys::store::{KeyStore, MemoryStore};
 use mcp_api_keys::testing::{Faults, FaultyStore, ManualClock};
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Argon2Params, Gate, KeyContext, NewKey, Timestamp};
 use mcp_api_keys::{Rejection, RejectionKind};
 use tokio::sync::watch;
+
+use crate::backends;
+pub(crate) use crate::backends::Database;
 
 /// 2026-09-20T10:26:40Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_789_900_000_000);
@@ -26,9 +29,8 @@ pub(crate) fn builder(store: impl KeyStore) -> ApiKeysBuilder {
 }
 
 /// Keys in a real database that is gone afterwards, at a time that stands still.
-pub(crate) async fn in_sqlite() -> ApiKeys {
-    let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
-    let keys = builder(store).clock(ManualClock::at(NOW));
+pub(crate) async fn in_database() -> ApiKeys {
+    let keys = builder(backends::in_database().await).clock(ManualClock::at(NOW));
     keys.build().await.unwrap()
 }
 
@@ -48,24 +50,9 @@ pub(crate) async fn faulty() -> (ApiKeys, Faults, ManualClock) {
     (keys, faults, clock)
 }
 
-/// A database file, for several nodes.
-pub(crate) struct File(tempfile::TempDir);
-
-impl File {
-    pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    pub(crate) async fn store(&self) -> SqliteStore {
-        let path = self.0.path().join("keys.db");
-        let url = format!("sqlite://{}", path.display());
-        SqliteStore::connect(&url).await.unwrap()
-    }
-
-    /// A node on the file.
-    pub(crate) async fn node(&self) -> ApiKeys {
-        builder(self.store().await).build().await.unwrap()
-    }
+/// A node on a database that others may be on as well.
+pub(crate) async fn node(database: &Database) -> ApiKeys {
+    builder(database.store().await).build().await.unwrap()
 }
 
 /// Lets time pass, and the node notice that nothing happened meanwhile.

@@ -213,7 +213,8 @@ fn without_a_store_the_error_says_how_to_give_one() {
 #[test]
 fn a_store_that_cannot_be_opened_is_told_by_its_reason_and_without_its_password() {
     for url in [
-        "postgres://ada:hunter2@db/keys",
+        "mysql://ada:hunter2@db/keys",
+        "postgres://ada:hunter2@[db/keys",
         "keys.db",
         "sqlite::memory:",
         "sqlite:",
@@ -223,6 +224,11 @@ fn a_store_that_cannot_be_opened_is_told_by_its_reason_and_without_its_password(
         assert!(run.err.contains("--store"), "{run:?}");
         assert!(!run.err.contains("hunter2"), "{run:?}");
     }
+    let unanswered = "--store postgres://ada:hunter2@127.0.0.1:1/keys list";
+    let run = Run::of(&bare(unanswered).output().unwrap());
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.err.contains("did not answer"), "{run:?}");
+    assert!(!run.err.contains("hunter2"), "{run:?}");
     let office = Office::new();
     let nowhere = format!("sqlite://{}/no/keys.db", office.folder.path().display());
     let run = Run::of(&bare(&format!("--store {nowhere} list")).output().unwrap());

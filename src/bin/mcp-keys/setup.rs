@@ -3,9 +3,10 @@
 //! 1. A store that this program cannot open is named with what it can open.
 //! 2. `MCP_KEYS_PEPPER` is `ID:HEX`, at least 32 bytes in hexadecimal digits;
 //!    `MCP_KEYS_PREVIOUS_PEPPERS` holds any number of them, separated by commas. No error repeats
-//!    them. `MCP_KEYS_SESSION_SECRET` is at least 16 bytes in such digits. A secret stands in the environment because command lines are for everybody to read.
+//!    them. `MCP_KEYS_SESSION_SECRET` is at least 16 bytes in such digits. A secret stands in the
+//!    environment because command lines are for everybody to read.
 
-use mcp_api_keys::store::{KeyStore, SqliteStore};
+use mcp_api_keys::store::{KeyStore, PostgresStore, SqliteStore};
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
 use zeroize::Zeroizing;
 
@@ -13,15 +14,43 @@ const PEPPER: &str = "MCP_KEYS_PEPPER";
 const PREVIOUS: &str = "MCP_KEYS_PREVIOUS_PEPPERS";
 const SESSIONS: &str = "MCP_KEYS_SESSION_SECRET";
 
-/// Opens the store at `url`.
-///
-/// # Errors
-///
-/// `InvalidInput` naming `store` or `url`, if there can be no such store; otherwise as
-/// [`SqliteStore::connect`].
-pub(crate) async fn store(url: &str) -> Result<SqliteStore, Error> {
-    check(url)?;
-    SqliteStore::connect(url).await
+/// A store that was opened by its URL.
+#[derive(Clone, Debug)]
+pub(crate) enum Store {
+    Postgres(PostgresStore),
+    Sqlite(SqliteStore),
+}
+
+impl Store {
+    /// Opens the store at `url`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` naming `store` or `url`, if there can be no such store; otherwise as
+    /// [`SqliteStore::connect`] and [`PostgresStore::connect`].
+    pub(crate) async fn open(url: &str) -> Result<Self, Error> {
+        match check(url)? {
+            Scheme::Postgres => PostgresStore::connect(url).await.map(Self::Postgres),
+            Scheme::Sqlite => SqliteStore::connect(url).await.map(Self::Sqlite),
+        }
+    }
+
+    /// The store for whatever works on any.
+    pub(crate) fn any(&self) -> Box<dyn KeyStore> {
+        match self {
+            Self::Postgres(store) => Box::new(store.clone()),
+            Self::Sqlite(store) => Box::new(store.clone()),
+        }
+    }
+
+    /// Closes it. What was done is committed; a log that could not be moved into a SQLite file is
+    /// read when that is opened again.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Postgres(store) => store.close().await,
+            Self::Sqlite(store) => drop(store.close().await),
+        }
+    }
 }
 
 /// Starts to wire up the keys in `store`, with the peppers of the environment.
@@ -60,18 +89,26 @@ fn secret(digits: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     secret.ok_or_else(|| Error::invalid(SESSIONS, SHAPE))
 }
 
+/// Which stores there are.
+#[derive(Debug)]
+enum Scheme {
+    Postgres,
+    Sqlite,
+}
+
 /// A URL may hold a password, so no more than its scheme is repeated.
-fn check(url: &str) -> Result<(), Error> {
+fn check(url: &str) -> Result<Scheme, Error> {
     let refused = |what: String| Err(Error::invalid("store", what));
     match url.split_once(':') {
         Some(("sqlite", rest)) if rest.contains(":memory:") || rest.contains("mode=memory") => {
-            refused("a store in memory ends with the command; give sqlite://PATH".to_owned())
+            refused("a store in memory ends with the command; give sqlite://PATH or postgres://HOST/DATABASE".to_owned())
         }
-        Some(("sqlite", _)) => Ok(()),
+        Some(("sqlite", _)) => Ok(Scheme::Sqlite),
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Scheme::Postgres),
         Some((scheme, rest)) if rest.starts_with("//") => refused(format!(
-            "this program cannot open {scheme}:// stores; give sqlite://PATH"
+            "this program cannot open {scheme}:// stores; give sqlite://PATH or postgres://HOST/DATABASE"
         )),
-        _ => refused("not a store's URL; give sqlite://PATH".to_owned()),
+        _ => refused("not a store's URL; give sqlite://PATH or postgres://HOST/DATABASE".to_owned()),
     }
 }
 
@@ -111,7 +148,12 @@ mod tests {
 
     #[test]
     fn only_stores_that_can_be_opened_and_last_are_accepted() {
-        for url in ["sqlite:keys.db", "sqlite:///var/lib/keys.db"] {
+        for url in [
+            "sqlite:keys.db",
+            "sqlite:///var/lib/keys.db",
+            "postgres://gate@db/keys",
+            "postgresql:///keys",
+        ] {
             assert!(check(url).is_ok(), "{url}");
         }
         for url in [
@@ -120,11 +162,12 @@ mod tests {
             "sqlite::memory:",
             "sqlite://x?mode=memory",
             "SQLITE:x",
+            "postgres:keys",
         ] {
             assert!(check(url).is_err(), "{url}");
         }
-        let error = check("postgres://ada:hunter2@db/keys").unwrap_err();
-        assert!(error.to_string().contains("postgres://"), "{error}");
+        let error = check("mysql://ada:hunter2@db/keys").unwrap_err();
+        assert!(error.to_string().contains("mysql://"), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 

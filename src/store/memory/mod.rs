@@ -11,8 +11,8 @@ use async_trait::async_trait;
 
 use self::state::State;
 use super::{
-    AuditPage, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page, PageRequest,
-    QuotaAccount, QuotaLedger, Taken,
+    AuditPage, ChangeBell, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page,
+    PageRequest, QuotaAccount, QuotaLedger, Taken,
 };
 use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::error::Error;
@@ -110,6 +110,10 @@ impl KeyStore for MemoryStore {
 
     async fn changes_since(&self, since: Revision, limit: usize) -> Result<ChangeLog, Error> {
         Ok(self.state().changes_since(since, limit))
+    }
+
+    fn change_bell(&self) -> Option<Box<dyn ChangeBell>> {
+        None
     }
 
     async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {

@@ -274,6 +274,7 @@ impl State {
         self.log.push_back(Change {
             revision: self.revision,
             subject,
+            stamp: 0,
         });
         self.revision
     }
@@ -300,6 +301,7 @@ mod tests {
         let first = Change {
             revision: Revision::new(6),
             subject: id.into(),
+            stamp: 0,
         };
         assert_eq!(
             state.changes_since(Revision::new(5), 1),

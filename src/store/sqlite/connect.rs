@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool, query_as, query_scalar};
 use tokio::time::sleep;
 
-use super::rows::failed;
+use super::fault::failed;
 use crate::error::{Error, ErrorKind};
 
 /// How long a call waits for its turn, a connection or a lock.

@@ -1,45 +1,27 @@
 //! The definitions of owners and plans as rows.
 
-use serde_json::Value;
-use sqlx::{FromRow, SqliteExecutor, query, query_as, query_scalar};
+use sqlx::{SqliteExecutor, query, query_as, query_scalar};
 
 use super::SqliteStore;
-use super::rows::{self, corrupt, failed, to_json};
+use super::fault::failed;
 use super::write::Write;
 use crate::audit::Act;
 use crate::error::Error;
 use crate::key::{Revision, Subject, SubjectKind};
+use crate::store::rows::{self, DocumentRow, to_json};
 use crate::store::{Document, DocumentPage, document_changed, in_use, no_document};
-
-#[derive(FromRow)]
-struct Row {
-    subject: String,
-    revision: i64,
-    body: String,
-}
-
-impl Row {
-    fn into_document(self) -> Result<Document, Error> {
-        let unreadable = || corrupt(format!("the definition {:?} cannot be read", self.subject));
-        Ok(Document {
-            subject: self.subject.parse().map_err(|_| unreadable())?,
-            body: serde_json::from_str::<Value>(&self.body).map_err(|_| unreadable())?,
-            revision: rows::revision(self.revision)?,
-        })
-    }
-}
 
 pub(super) async fn read(
     store: &SqliteStore,
     subject: &Subject,
 ) -> Result<Option<Document>, Error> {
-    let row: Option<Row> =
+    let row: Option<DocumentRow> =
         query_as("SELECT subject, revision, body FROM api_key_documents WHERE subject = ?1")
             .bind(subject.to_string())
             .fetch_optional(&store.pool)
             .await
             .map_err(failed)?;
-    row.map(Row::into_document).transpose()
+    row.map(DocumentRow::into_document).transpose()
 }
 
 pub(super) async fn list(
@@ -52,7 +34,7 @@ pub(super) async fn list(
         return Ok(Vec::new());
     }
     let after = page.after.as_deref().unwrap_or_default();
-    let rows: Vec<Row> = query_as(
+    let rows: Vec<DocumentRow> = query_as(
         "SELECT subject, revision, body FROM api_key_documents
          WHERE subject > ?1 AND substr(subject, 1, ?2) = ?3
          ORDER BY subject
@@ -65,7 +47,7 @@ pub(super) async fn list(
     .fetch_all(&store.pool)
     .await
     .map_err(failed)?;
-    rows.into_iter().map(Row::into_document).collect()
+    rows.into_iter().map(DocumentRow::into_document).collect()
 }
 
 pub(super) async fn put(

@@ -14,7 +14,7 @@
 
 mod connect;
 mod documents;
-mod rows;
+mod fault;
 mod trail;
 mod usage;
 mod write;
@@ -26,10 +26,12 @@ use async_trait::async_trait;
 use sqlx::{SqlitePool, query, query_as, query_scalar};
 use tokio::sync::Mutex;
 
-use self::rows::{LogRow, Row, change_log, failed, page, selecting};
+use self::fault::failed;
 use self::write::Write;
+use super::rows::{self, LogRow, Row, change_log, page, selecting};
 use super::{
-    AuditPage, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page, PageRequest,
+    AuditPage, ChangeBell, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page,
+    PageRequest,
 };
 use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::clock::Timestamp;
@@ -281,10 +283,10 @@ impl KeyStore for SqliteStore {
         // One statement, so that counter and log are of one moment. It reads at least one change,
         // which tells whether the log still reaches `since`.
         let rows: Vec<LogRow> = query_as(
-            "SELECT n.revision AS newest, c.revision, c.subject
+            "SELECT n.revision AS newest, c.revision, c.subject, c.stamp
              FROM api_key_counter n
              LEFT JOIN (
-                 SELECT revision, subject FROM api_key_changes
+                 SELECT revision, subject, stamp FROM api_key_changes
                  WHERE revision > ?1 ORDER BY revision LIMIT ?2) c
              ORDER BY c.revision",
         )
@@ -294,6 +296,10 @@ impl KeyStore for SqliteStore {
         .await
         .map_err(failed)?;
         change_log(&rows, since, limit)
+    }
+
+    fn change_bell(&self) -> Option<Box<dyn ChangeBell>> {
+        None
     }
 
     async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {

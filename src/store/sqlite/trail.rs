@@ -1,16 +1,16 @@
 //! The audit trail as rows.
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sqlx::{FromRow, Sqlite, Transaction, query, query_as};
+use sqlx::{Sqlite, Transaction, query, query_as};
 
 use super::SqliteStore;
-use super::rows::{self, failed};
+use super::fault::failed;
 use crate::audit::{Act, AuditEntry, AuditFilter};
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::key::{Revision, Subject};
 use crate::store::AuditPage;
+use crate::store::rows::{self, AuditRow};
 
 /// Adds the entry of `act` to the write that `transaction` is.
 pub(super) async fn add(
@@ -44,7 +44,7 @@ pub(super) async fn read(
     filter: &AuditFilter,
     page: AuditPage,
 ) -> Result<Vec<AuditEntry>, Error> {
-    let rows: Vec<Row> = query_as(
+    let rows: Vec<AuditRow> = query_as(
         "SELECT revision, at, actor, source, action, subject, before, after
          FROM api_key_audit
          WHERE (?1 IS NULL OR revision < ?1)
@@ -64,43 +64,5 @@ pub(super) async fn read(
     .fetch_all(&store.pool)
     .await
     .map_err(failed)?;
-    rows.into_iter().map(Row::into_entry).collect()
-}
-
-#[derive(FromRow)]
-struct Row {
-    revision: i64,
-    at: i64,
-    actor: String,
-    source: Option<String>,
-    action: String,
-    subject: String,
-    before: Option<String>,
-    after: Option<String>,
-}
-
-impl Row {
-    fn into_entry(self) -> Result<AuditEntry, Error> {
-        Ok(AuditEntry {
-            revision: rows::revision(self.revision)?,
-            at: Timestamp::from_millis(self.at),
-            actor: self.actor,
-            source: self.source,
-            action: parse(&format!("{:?}", self.action))?,
-            subject: self.subject.parse().map_err(|_| unreadable())?,
-            before: self.before.as_deref().map(parse).transpose()?,
-            after: self.after.as_deref().map(parse).transpose()?,
-        })
-    }
-}
-
-fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
-    serde_json::from_str(json).map_err(|_| unreadable())
-}
-
-fn unreadable() -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        "an entry of the audit trail cannot be read",
-    )
+    rows.into_iter().map(AuditRow::into_entry).collect()
 }

@@ -3,13 +3,13 @@
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use sqlx::{FromRow, query, query_as};
+use sqlx::{query, query_as};
 
-use super::rows::{corrupt, failed, to_json};
+use super::fault::failed;
 use super::{SqliteStore, write};
-use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::key::{CredentialId, KeyId};
+use crate::key::KeyId;
+use crate::store::rows::{TakenRow, UseRow, to_json};
 use crate::store::{KeyUse, QuotaAccount, QuotaLedger, Taken};
 
 pub(super) async fn note(store: &SqliteStore, uses: &[KeyUse]) -> Result<(), Error> {
@@ -38,13 +38,6 @@ pub(super) async fn note(store: &SqliteStore, uses: &[KeyUse]) -> Result<(), Err
     Ok(())
 }
 
-#[derive(FromRow)]
-struct UseRow {
-    key_id: String,
-    credential: i64,
-    at: i64,
-}
-
 pub(super) async fn read(store: &SqliteStore, keys: &[KeyId]) -> Result<Vec<KeyUse>, Error> {
     let rows: Vec<UseRow> = query_as(
         "SELECT key_id, credential, at FROM api_key_uses
@@ -54,25 +47,7 @@ pub(super) async fn read(store: &SqliteStore, keys: &[KeyId]) -> Result<Vec<KeyU
     .fetch_all(&store.pool)
     .await
     .map_err(failed)?;
-    rows.into_iter()
-        .map(|row| {
-            let unreadable = || corrupt("the use of a key cannot be read");
-            Ok(KeyUse {
-                key: row.key_id.parse().map_err(|_| unreadable())?,
-                credential: u32::try_from(row.credential)
-                    .map(CredentialId::from_u32)
-                    .map_err(|_| unreadable())?,
-                at: Timestamp::from_millis(row.at),
-            })
-        })
-        .collect()
-}
-
-#[derive(FromRow)]
-struct TakenRow {
-    name: String,
-    period: i64,
-    taken: i64,
+    rows.into_iter().map(UseRow::into_use).collect()
 }
 
 #[async_trait]
@@ -95,7 +70,7 @@ impl QuotaLedger for SqliteStore {
             .await
             .map_err(failed)?;
         let (period, taken) = match row {
-            Some(row) => (row.period, units(row.taken)?),
+            Some(row) => (row.period, row.units()?),
             None => (account.period.as_millis(), 0),
         };
         let granted = wanted.min(limit.saturating_sub(taken));
@@ -142,22 +117,6 @@ impl QuotaLedger for SqliteStore {
                 .fetch_all(&self.pool)
                 .await
                 .map_err(failed)?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Taken {
-                    account: QuotaAccount {
-                        key,
-                        quota: row.name,
-                        period: Timestamp::from_millis(row.period),
-                    },
-                    units: units(row.taken)?,
-                })
-            })
-            .collect()
+        rows.into_iter().map(|row| row.into_taken(key)).collect()
     }
-}
-
-fn units(number: i64) -> Result<u64, Error> {
-    u64::try_from(number)
-        .map_err(|error| corrupt("what was taken of a quota is negative").with_source(error))
 }

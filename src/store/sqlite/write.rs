@@ -4,11 +4,12 @@ use sqlx::{Sqlite, SqliteConnection, Transaction, query, query_scalar};
 use tokio::sync::MutexGuard;
 use tokio::time::timeout;
 
-use super::rows::{self, Columns, failed, json_of};
+use super::fault::{failed, handle_taken};
 use super::{SqliteStore, connect, trail};
 use crate::audit::Act;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyRecord, Revision, Subject};
+use crate::store::rows::{self, Columns, json_of, to_json};
 
 /// How many changes are remembered. A reader that missed more must read everything again.
 const LOG_LENGTH: u64 = 100_000;
@@ -172,16 +173,17 @@ impl<'a> Write<'a> {
         let id = record.id.to_string();
         query("INSERT INTO api_key_handles (handle, key_id) SELECT value, ?1 FROM json_each(?2)")
             .bind(&id)
-            .bind(rows::handles_json(record)?)
+            .bind(to_json("credentials", &rows::handles_of(record))?)
             .execute(&mut *self.transaction)
             .await
-            .map_err(rows::handle_taken)?;
-        if let Some(servers) = rows::servers_json(record)? {
+            .map_err(handle_taken)?;
+        let servers = rows::servers_of(record);
+        if !servers.is_empty() {
             query(
                 "INSERT INTO api_key_servers (key_id, server) SELECT ?1, value FROM json_each(?2)",
             )
             .bind(&id)
-            .bind(servers)
+            .bind(to_json("servers", &servers)?)
             .execute(&mut *self.transaction)
             .await
             .map_err(failed)?;
@@ -234,7 +236,7 @@ impl<'a> Write<'a> {
 
     pub(super) async fn commit(mut self, subject: &Subject, act: &Act) -> Result<Revision, Error> {
         trail::add(&mut self.transaction, self.revision, subject, act).await?;
-        query("INSERT INTO api_key_changes (revision, subject) VALUES (?1, ?2)")
+        query("INSERT INTO api_key_changes (revision, subject, stamp) VALUES (?1, ?2, random())")
             .bind(rows::number(self.revision))
             .bind(subject.to_string())
             .execute(&mut *self.transaction)

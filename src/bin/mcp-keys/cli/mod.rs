@@ -33,7 +33,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use mcp_api_keys::store::SqliteStore;
+use mcp_api_keys::store::KeyStore;
 use mcp_api_keys::{Clock as _, KeyFormat, KeyManager, Principal, SystemClock};
 
 use self::args::{Cli, Command};
@@ -104,7 +104,7 @@ impl Keys {
         url.ok_or_else(|| {
             Failure::usage(
                 "store",
-                "no store was given: use --store sqlite://PATH or set MCP_KEYS_STORE",
+                "no store was given: use --store sqlite://PATH or postgres://HOST/DATABASE, or set MCP_KEYS_STORE",
             )
         })
     }
@@ -130,24 +130,22 @@ impl Keys {
     fn open<T>(
         &self,
         format: KeyFormat,
-        work: impl AsyncFnOnce(&KeyManager, &SqliteStore) -> Result<T, Failure>,
+        work: impl AsyncFnOnce(&KeyManager, &dyn KeyStore) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let url = self.url()?;
         block_on(async {
-            let store = setup::store(url).await?;
-            let done = match setup::builder(store.clone()) {
+            let store = setup::Store::open(url).await?;
+            let done = match setup::builder(store.any()) {
                 Ok(builder) => match builder.format(format).build().await {
                     Ok(keys) => {
                         let manager = keys.manager().acting_as(self.principal.clone());
-                        work(&manager, &store).await
+                        work(&manager, &*store.any()).await
                     }
                     Err(error) => Err(error.into()),
                 },
                 Err(error) => Err(error.into()),
             };
-            // What was done is committed. A log that could not be moved into the file is read when
-            // it is opened again.
-            let _ = store.close().await;
+            store.close().await;
             done
         })
     }
@@ -161,9 +159,9 @@ fn serve(args: gateway::ServeArgs, keys: &Keys) -> Result<ExitCode, Failure> {
         .build()
         .map_err(no_runtime)?;
     runtime.block_on(async {
-        let store = setup::store(url).await?;
-        let served = gateway::serve(args, Box::new(store.clone())).await;
-        let _ = store.close().await;
+        let store = setup::Store::open(url).await?;
+        let served = gateway::serve(args, store.any()).await;
+        store.close().await;
         served
             .map(|()| ExitCode::SUCCESS)
             .map_err(|error| Failure::of_serving(&error))

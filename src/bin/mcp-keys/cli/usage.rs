@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use mcp_api_keys::key::{CredentialId, KeyInfo, KeyRecord, QuotaStatus};
-use mcp_api_keys::store::{KeyStore as _, KeyUse};
+use mcp_api_keys::store::KeyUse;
 use mcp_api_keys::{Error, ErrorKind, KeyFormat, Timestamp};
 use serde::Serialize;
 use serde_json::json;

@@ -41,7 +41,7 @@ use super::values;
     after_long_help = ENVIRONMENT
 )]
 pub(crate) struct Cli {
-    /// Where the keys are kept, such as sqlite:///var/lib/mcp/keys.db
+    /// Where the keys are kept: sqlite:///var/lib/mcp/keys.db, postgres://user@host/database
     #[arg(
         long,
         global = true,

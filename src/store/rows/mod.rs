@@ -1,4 +1,9 @@
-//! Between rows and records: what is read is checked, and what goes wrong is named without values.
+//! Between the rows of an SQL database and what they say: what is read is checked, and what goes wrong
+//! is named without values. The databases differ in their statements, not in their columns.
+
+mod audit;
+mod documents;
+mod usage;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,8 +11,13 @@ use std::fmt;
 use serde_json::error::Category;
 use sqlx::FromRow;
 
+pub(super) use self::audit::AuditRow;
+pub(super) use self::documents::DocumentRow;
+#[cfg(feature = "postgres")]
+pub(super) use self::usage::units;
+pub(super) use self::usage::{TakenRow, UseRow};
 use crate::error::{Error, ErrorKind};
-use crate::key::{KeyRecord, Revision, Servers, Subject};
+use crate::key::{Handle, KeyRecord, Revision, Servers, Subject};
 use crate::store::{Change, ChangeLog, Page, handles};
 
 /// A query for [`Row`]s, with everything after the columns.
@@ -117,6 +127,7 @@ pub(super) struct LogRow {
     newest: i64,
     revision: Option<i64>,
     subject: Option<String>,
+    stamp: Option<i64>,
 }
 
 /// The first `limit` of the changes in `rows`, if they follow `since` without a gap.
@@ -135,6 +146,7 @@ pub(super) fn change_log(
         changes.push(Change {
             revision: revision(number)?,
             subject: subject(text)?,
+            stamp: row.stamp.unwrap_or_default().cast_unsigned(),
         });
     }
     let follows = match changes.first() {
@@ -171,16 +183,15 @@ pub(super) fn json_of(record: &KeyRecord, revision: Revision) -> Result<String, 
 }
 
 /// Each handle once: imported keys of one owner may begin alike.
-pub(super) fn handles_json(record: &KeyRecord) -> Result<String, Error> {
-    to_json("credentials", &handles(record).collect::<BTreeSet<_>>())
+pub(super) fn handles_of(record: &KeyRecord) -> BTreeSet<&str> {
+    handles(record).map(Handle::as_str).collect()
 }
 
-/// The servers, if they are named at all.
-pub(super) fn servers_json(record: &KeyRecord) -> Result<Option<String>, Error> {
+/// The servers that the record names.
+pub(super) fn servers_of(record: &KeyRecord) -> Vec<&str> {
     match &record.servers {
-        Servers::All => Ok(None),
-        Servers::Only(names) if names.is_empty() => Ok(None),
-        Servers::Only(names) => to_json("servers", names).map(Some),
+        Servers::All => Vec::new(),
+        Servers::Only(names) => names.iter().map(AsRef::as_ref).collect(),
     }
 }
 
@@ -191,53 +202,6 @@ pub(super) fn to_json<T: serde::Serialize>(
     serde_json::to_string(value).map_err(|error| {
         Error::invalid(field, "cannot be stored").with_source(Unreadable::from(&error))
     })
-}
-
-/// What an error of the handle table means.
-pub(super) fn handle_taken(error: sqlx::Error) -> Error {
-    let taken = error
-        .as_database_error()
-        .is_some_and(|error| error.is_unique_violation());
-    if taken {
-        Error::new(
-            ErrorKind::Conflict,
-            "one of the handles belongs to another key",
-        )
-        .with_source(error)
-    } else {
-        failed(error)
-    }
-}
-
-/// What an error of the database means. SQLite's messages name tables and columns, never values.
-pub(super) fn failed(error: sqlx::Error) -> Error {
-    let (kind, message) = match &error {
-        sqlx::Error::Database(database) if is_lasting(database.code().as_deref()) => (
-            ErrorKind::Corrupt,
-            "the key database is damaged or not of this crate",
-        ),
-        sqlx::Error::RowNotFound
-        | sqlx::Error::ColumnNotFound(_)
-        | sqlx::Error::ColumnIndexOutOfBounds { .. }
-        | sqlx::Error::ColumnDecode { .. }
-        | sqlx::Error::Decode(_)
-        | sqlx::Error::TypeNotFound { .. } => (
-            ErrorKind::Corrupt,
-            "the key database holds something else than expected",
-        ),
-        _ => (ErrorKind::Unavailable, "the key database did not answer"),
-    };
-    Error::new(kind, message).with_source(error)
-}
-
-/// Whether repeating the call cannot help: `SQLITE_ERROR` (a table or column is missing),
-/// `SQLITE_CORRUPT`, `SQLITE_CONSTRAINT`, `SQLITE_MISMATCH` and `SQLITE_NOTADB`.
-fn is_lasting(code: Option<&str>) -> bool {
-    // The low byte is the kind, the others are details.
-    let kind = code
-        .and_then(|code| code.parse::<u32>().ok())
-        .map(|code| code & 0xff);
-    matches!(kind, Some(1 | 11 | 19 | 20 | 26))
 }
 
 pub(super) fn corrupt(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
