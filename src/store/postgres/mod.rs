@@ -3,7 +3,7 @@
 //! 1. **What a call has returned from survives a crash of the server**, as far as the server waits for
 //!    its disk: one with `synchronous_commit=off` is refused, one with `fsync=off` is warned of.
 //! 2. **Writes happen one after the other**, of all nodes: each holds the one row of a counter until
-//!    its commit, for five or six round trips and a write to disk. That is some hundred writes in a
+//!    its commit, for four or five round trips and a write to disk. That is some hundred writes in a
 //!    second where the server is near. Use and quotas are noted without it, and readers never wait.
 //! 3. **A call takes five seconds at most**, and then says `Unavailable`. The server is told to give
 //!    up by then too. A connection whose other end is gone is closed, not used again, and so are the
