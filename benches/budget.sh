@@ -1,11 +1,16 @@
 #!/bin/sh
 # Holds the instructions of a request to benches/budget.txt, give or take three in a hundred.
-# Needs valgrind and installs nothing. `--write` prints a new budget instead of comparing.
+# Needs valgrind; root gets it installed. `--write` prints a new budget instead of comparing.
 set -eu
 cd "$(dirname "$0")/.."
 
+if ! command -v valgrind >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq valgrind >/dev/null 2>&1 || {
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq valgrind
+    } >/dev/null 2>&1 || true
+fi
 if ! command -v valgrind >/dev/null; then
-    echo "budget: valgrind is missing, so nothing was counted" >&2
+    echo "budget: valgrind is missing, so nothing was counted; install it with your package manager" >&2
     exit 1
 fi
 
