@@ -14,10 +14,10 @@
 //!    signatures, if there is one, in a place that nobody outside the crate can name.
 
 mod admission;
+mod core;
 mod judge;
 mod refused;
 mod rules;
-mod seats;
 mod waiting;
 
 use std::net::{IpAddr, SocketAddr};
@@ -29,6 +29,7 @@ use http::request::Parts;
 use http::{Extensions, Uri};
 
 pub(crate) use self::admission::{Admission, Costs, Watch};
+use self::core::Core;
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
 use self::waiting::Waiting;
@@ -54,19 +55,6 @@ const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Gate {
     core: Arc<Core>,
-}
-
-/// What a gate consists of.
-///
-/// Every admitted request refers to it until it is answered. So that threads do not disturb each
-/// other by counting these references, there are several copies, each counted on cache lines of its
-/// own.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Core {
-    shared: Arc<Shared>,
-    rules: Arc<Rules>,
-    copies: Box<[Gate]>,
 }
 
 /// What all gates of one set of keys have in common.
@@ -157,35 +145,6 @@ enum Memory {
 }
 
 impl Gate {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self::of(shared, Arc::default())
-    }
-
-    pub(crate) fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
-        let mut rules = Rules::clone(&self.core.rules);
-        change(&mut rules);
-        Self::of(Arc::clone(&self.core.shared), Arc::new(rules))
-    }
-
-    fn of(shared: Arc<Shared>, rules: Arc<Rules>) -> Self {
-        let of_copies = |copies| Self {
-            core: Arc::new(Core {
-                shared: Arc::clone(&shared),
-                rules: Arc::clone(&rules),
-                copies,
-            }),
-        };
-        let copies = (0..seats::count()).map(|_| of_copies(Box::default()));
-        of_copies(copies.collect())
-    }
-
-    /// A reference to the same gate for one request, from the copy for this thread.
-    fn lend(&self) -> Self {
-        let copies = &self.core.copies;
-        let own = copies.get(seats::mine() & copies.len().wrapping_sub(1));
-        own.unwrap_or(self).clone()
-    }
-
     /// Decides whether the request with this head may pass. If so, the key is taken out of the
     /// head and a [`KeyContext`](crate::KeyContext) put into its extensions.
     ///

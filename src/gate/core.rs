@@ -1,0 +1,72 @@
+//! What a gate consists of, and the copies of it that threads refer to.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Gate, Rules, Shared};
+
+/// What a gate consists of.
+///
+/// Every admitted request refers to it until it is answered. So that threads do not disturb each
+/// other by counting these references, there are several copies, each counted on cache lines of its
+/// own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Core {
+    pub(super) shared: Arc<Shared>,
+    pub(super) rules: Arc<Rules>,
+    copies: Box<[Gate]>,
+}
+
+impl Gate {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self::of(shared, Arc::default())
+    }
+
+    pub(crate) fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
+        let mut rules = Rules::clone(&self.core.rules);
+        change(&mut rules);
+        Self::of(Arc::clone(&self.core.shared), Arc::new(rules))
+    }
+
+    fn of(shared: Arc<Shared>, rules: Arc<Rules>) -> Self {
+        let of_copies = |copies| Self {
+            core: Arc::new(Core {
+                shared: Arc::clone(&shared),
+                rules: Arc::clone(&rules),
+                copies,
+            }),
+        };
+        let copies = (0..number_of_copies()).map(|_| of_copies(Box::default()));
+        of_copies(copies.collect())
+    }
+
+    /// A reference to the same gate for one request, from the copy for this thread.
+    pub(super) fn lend(&self) -> Self {
+        let copies = &self.core.copies;
+        let own = copies.get(number_of_this_thread() & copies.len().wrapping_sub(1));
+        own.unwrap_or(self).clone()
+    }
+}
+
+/// More copies than this are no use to anybody.
+const MOST: usize = 64;
+
+thread_local! {
+    static MINE: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    };
+}
+
+/// How many copies to make: a power of two.
+fn number_of_copies() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cores.min(MOST).next_power_of_two()
+}
+
+/// This thread's number, given out in order.
+fn number_of_this_thread() -> usize {
+    MINE.try_with(|number| *number).unwrap_or_default()
+}
