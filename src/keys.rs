@@ -132,7 +132,7 @@ impl ApiKeysBuilder {
             hash_queue: 256,
             hash_deadline: Duration::from_secs(2),
             cached_keys: 100_000,
-            keys_at_hand: 8_192,
+            keys_at_hand: 16_384,
             client_ip: ClientIp::peer(),
             failures: Some(RateLimit::per_minute(100)),
             shared_limits: None,
@@ -209,7 +209,7 @@ impl ApiKeysBuilder {
 
     /// Sets of how many proven keys each thread keeps the proof at hand, beside the cache that all
     /// threads share: 64 bytes each. It makes their requests a good deal cheaper. Rounded up to a
-    /// power of two; zero for none. Default: 8,192.
+    /// power of two; zero for none. Default: 16,384.
     pub fn keys_at_hand(mut self, count: usize) -> Self {
         self.keys_at_hand = count;
         self
