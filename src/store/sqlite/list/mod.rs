@@ -5,12 +5,12 @@
 //! 2. **A condition that names a value is read in the order of ids** (owner, plan, server, kind, status),
 //!    so a page costs the same wherever it begins and however many keys there are.
 //! 3. **A condition that names a range or a text is not in that order** (times, names). Up to [`FEW`] keys
-//!    that meet it are read and sorted. If more meet it, keys are tried in the order of ids: at one in
-//!    [`FEW`] or more per million, a page is soon full. What takes longer is a last page, which looks at
-//!    all keys that are left, in an index that holds what is compared.
+//!    that meet it are read and sorted. If more do, keys are tried in the order of ids: among a million
+//!    every fiftieth meets it, so a page is soon full. What takes longer is a page that no key is left
+//!    for: all that follow are tried, in an index that holds what is compared.
 //! 4. **Of several conditions the one that the fewest keys meet is begun with**, counted up to [`FEW`].
-//!    If all are met by more, the first that names a value is, and the others are tried key by key: two
-//!    that many keys meet, but none both, are the one case that takes as long as there are keys.
+//!    If more meet each, the first that names a value is, and the others are tried key by key. Two that
+//!    many keys meet, but none both, are what takes longest.
 //!
 //! A text of less than three characters, or with a NUL, is in no index: it is tried key by key.
 
@@ -67,7 +67,7 @@ impl Path {
     }
 }
 
-// The numbers of the parameters are those of `Values`.
+// The parameters have the numbers that `bind!` gives them.
 const OWNER: &[Path] = &[Path::of_keys(
     "api_keys k INDEXED BY api_keys_of_an_owner",
     "k.owner = ?3",

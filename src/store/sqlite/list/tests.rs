@@ -318,6 +318,11 @@ fn without_the_indexes() -> Vec<String> {
 /// `cargo test --release --lib store::sqlite::list -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes"]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "it measures"
+)]
 async fn lists_of_a_million_keys() {
     let keys: u64 = std::env::var("MCP_KEYS_LISTED").map_or(1_000_000, |n| n.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -444,6 +449,7 @@ async fn lists_of_a_million_keys() {
 }
 
 /// The mean over two thousand keys that are made one by one, and used at once.
+#[allow(clippy::disallowed_methods, reason = "it measures")]
 async fn time_of_a_write(
     store: &SqliteStore,
     first: u64,
