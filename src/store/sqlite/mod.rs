@@ -15,6 +15,7 @@
 mod connect;
 mod documents;
 mod fault;
+mod list;
 mod trail;
 mod usage;
 mod write;
@@ -28,15 +29,14 @@ use tokio::sync::Mutex;
 
 use self::fault::failed;
 use self::write::Write;
-use super::rows::{self, LogRow, Row, change_log, page, selecting};
+use super::rows::{self, LogRow, Row, change_log, selecting};
 use super::{
     AuditPage, ChangeBell, ChangeLog, Document, DocumentPage, KeyFilter, KeyStore, KeyUse, Page,
     PageRequest,
 };
 use crate::audit::{Act, AuditEntry, AuditFilter};
-use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::key::{KeyId, KeyRecord, Revision, StatusKind, Subject, SubjectKind};
+use crate::key::{KeyId, KeyRecord, Revision, Subject, SubjectKind};
 
 /// A [`KeyStore`] in a SQLite database. Clones share one pool of connections.
 ///
@@ -221,50 +221,7 @@ impl KeyStore for SqliteStore {
     }
 
     async fn list(&self, filter: &KeyFilter, wanted: PageRequest) -> Result<Page, Error> {
-        // Each condition is `KeyFilter::matches`, line by line. `lower` changes ASCII letters only,
-        // and ids sort as texts as they do as numbers.
-        let rows: Vec<Row> = query_as(selecting!(
-            "FROM api_keys k
-             WHERE k.id > ?1
-               AND iif(?2 IS NULL, ?3 OR k.status <> 'revoked', k.status = ?2)
-               AND (?4 IS NULL OR k.owner = ?4)
-               AND (?5 IS NULL OR k.all_servers OR EXISTS (
-                     SELECT 1 FROM api_key_servers s WHERE s.key_id = k.id AND s.server = ?5))
-               AND (?6 IS NULL OR instr(lower(k.name), ?6) > 0)
-               AND (?7 IS NULL OR k.expires_at < ?7)
-               AND (?8 IS NULL OR k.plan = ?8)
-               AND (?9 IS NULL OR k.created_at < ?9)
-               AND (?10 IS NULL OR ?10 > coalesce(
-                     (SELECT max(u.at) FROM api_key_uses u WHERE u.key_id = k.id), k.created_at))
-               AND (?11 IS NULL OR ?11 = (k.client IS NOT NULL))
-             ORDER BY k.id
-             LIMIT ?12"
-        ))
-        .bind(wanted.after.map_or_else(String::new, |id| id.to_string()))
-        .bind(filter.status.map(StatusKind::as_str))
-        .bind(filter.include_revoked)
-        .bind(filter.owner.as_ref().map(AsRef::<str>::as_ref))
-        .bind(filter.server.as_ref().map(AsRef::<str>::as_ref))
-        .bind(
-            filter
-                .name_contains
-                .as_ref()
-                .map(|part| part.to_ascii_lowercase()),
-        )
-        .bind(filter.expires_before.map(Timestamp::as_millis))
-        .bind(filter.plan.as_ref().map(AsRef::<str>::as_ref))
-        .bind(filter.created_before.map(Timestamp::as_millis))
-        .bind(filter.idle_since.map(Timestamp::as_millis))
-        .bind(filter.connections)
-        .bind(
-            i64::try_from(wanted.bounded_size())
-                .unwrap_or(i64::MAX)
-                .saturating_add(1),
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed)?;
-        page(rows, wanted.bounded_size())
+        list::list(&self.pool, filter, wanted).await
     }
 
     async fn audit(&self, filter: &AuditFilter, page: AuditPage) -> Result<Vec<AuditEntry>, Error> {
