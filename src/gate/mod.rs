@@ -22,7 +22,7 @@ mod waiting;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -66,6 +66,8 @@ pub struct Gate {
 struct Core {
     shared: Arc<Shared>,
     rules: Arc<Rules>,
+    /// By which the rules are known in this process; never zero, and never that of other rules.
+    number: u64,
     copies: Box<[Gate]>,
 }
 
@@ -168,10 +170,14 @@ impl Gate {
     }
 
     fn of(shared: Arc<Shared>, rules: Arc<Rules>) -> Self {
+        static GATES: AtomicU64 = AtomicU64::new(1);
+
+        let number = GATES.fetch_add(1, Ordering::Relaxed);
         let of_copies = |copies| Self {
             core: Arc::new(Core {
                 shared: Arc::clone(&shared),
                 rules: Arc::clone(&rules),
+                number,
                 copies,
             }),
         };

@@ -1,7 +1,11 @@
 //! What a request with a known key is judged by.
+//!
+//! What is the same for every request, as long as the state of the key is, need not be looked up in it
+//! each time: a pass notes until when its secret is in force, and which gate's demands its key meets.
+//! Both follow from its copy of the state alone and count as long as that does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::{Fingerprint, Proof};
 use crate::clock::Timestamp;
@@ -21,6 +25,10 @@ pub(crate) struct Pass {
     proof: Proof,
     seen: Snapshot,
     context: KeyContext,
+    /// Until when the secret is in force.
+    in_force_until: Timestamp,
+    /// The gate whose demands the key met last; zero for none yet.
+    suffices_for: AtomicU64,
     /// When a use was last noted with it.
     noted_at: AtomicI64,
 }
@@ -31,11 +39,14 @@ impl Pass {
         let seen = proof.live().snapshot();
         let info = Arc::clone(&seen.value().info);
         let context = KeyContext::new(info, proof.secret().id, carrier);
+        let in_force_until = seen.value().in_force_until(proof.secret());
         Self {
             fingerprint,
             proof,
             seen,
             context,
+            in_force_until,
+            suffices_for: AtomicU64::new(0),
             noted_at: AtomicI64::new(i64::MIN),
         }
     }
@@ -59,6 +70,21 @@ impl Pass {
     /// Whether the key is as the pass says, and was presented where it says.
     pub(crate) fn is_good(&self, carrier: Carrier) -> bool {
         self.proof.live().is_as(&self.seen) && self.context.carrier() == carrier
+    }
+
+    /// Whether key and secret are in force in the state that was seen. If not, that state says why.
+    pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
+        now < self.in_force_until
+    }
+
+    /// Whether it was noted that the state that was seen meets the demands of this gate.
+    pub(crate) fn suffices_for(&self, gate: u64) -> bool {
+        self.suffices_for.load(Ordering::Relaxed) == gate
+    }
+
+    /// Notes that the state that was seen meets what a gate demands of every request alike.
+    pub(crate) fn note_sufficient(&self, gate: u64) {
+        self.suffices_for.store(gate, Ordering::Relaxed);
     }
 
     /// Whether a use at `now` is to be noted: the first, and again after a while. When keys were last
