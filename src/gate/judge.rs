@@ -69,7 +69,8 @@ impl Gate {
         let (proof, key) = (pass.proof(), pass.proof().live());
         let mut newer = None;
         let mut seen = pass.seen();
-        if !key.is_as(seen) {
+        let is_current = key.is_as(seen);
+        if !is_current {
             seen = newer.insert(key.snapshot());
         }
         let state = seen.value();
@@ -77,7 +78,7 @@ impl Gate {
         if !state.is_reliable(live.epoch(), now.ticks, since) {
             return Err(Refused::Aged);
         }
-        self.check(head, state, proof, now)?;
+        self.check(head, state, proof, is_current.then_some(pass), now)?;
         let limit = if self.core.rules.charged_inside {
             self.guard_free_requests(state, now)?
         } else {
@@ -88,7 +89,7 @@ impl Gate {
         // A change that was announced meanwhile holds for this request already.
         if !key.is_as(seen) {
             seen = newer.insert(key.snapshot());
-            self.check(head, seen.value(), proof, now)?;
+            self.check(head, seen.value(), proof, None, now)?;
         }
         if pass.is_use_news(now.wall) {
             seen.value().note_use(proof.secret(), now.wall);
@@ -115,10 +116,12 @@ impl Gate {
         answer: Option<&Answer>,
     ) -> Result<Option<LimitStatus>, Refused> {
         let total = costs.total();
-        let receipt = match state.quotas.take(total, now) {
-            Withdrawal::Made(receipt) => receipt,
-            Withdrawal::NotHeld => return Err(Refused::NotHeld),
-            Withdrawal::Exhausted(quota, resets_at) => {
+        let quotas = state.quotas.as_deref();
+        let receipt = match quotas.map(|quotas| quotas.take(total, now)) {
+            None => None,
+            Some(Withdrawal::Made(receipt)) => Some(receipt),
+            Some(Withdrawal::NotHeld) => return Err(Refused::NotHeld),
+            Some(Withdrawal::Exhausted(quota, resets_at)) => {
                 return Err(quota_exceeded(quota, resets_at, state, now).into());
             }
         };
@@ -126,7 +129,7 @@ impl Gate {
         let cost = |rule: &RateLimit| costs.of(rule, server);
         let tell = self.core.rules.tell_limits;
         let taken = match &self.core.shared.shared_limits {
-            None => match state.limits.take(now.ticks, cost) {
+            None => match state.limits.take_whole(now.ticks, total, cost) {
                 Ok(standing) => {
                     return Ok(standing.filter(|_| tell).map(LimitStanding::status));
                 }
@@ -139,8 +142,8 @@ impl Gate {
                 Taking::Unavailable => Err(unavailable().of_key(state.info.id).into()),
             },
         };
-        if taken.is_err() {
-            state.quotas.untake(total, receipt);
+        if let (true, Some(quotas), Some(receipt)) = (taken.is_err(), quotas, receipt) {
+            quotas.untake(total, receipt);
         }
         taken
     }
@@ -172,7 +175,7 @@ impl Gate {
     ) -> Result<Option<LimitStatus>, Rejection> {
         let server = self.core.rules.server.name();
         let cost = |rule: &RateLimit| u32::from(rule.concerns(server));
-        match state.limits.ceiling().take(now.ticks, cost) {
+        match state.limits.ceiling().take_whole(now.ticks, 1, cost) {
             Ok(_) => Ok(None),
             Err(exhausted) => Err(Rejection::new(RejectionKind::RateLimited)
                 .retry_after_wait(exhausted.retry_after)
@@ -180,17 +183,20 @@ impl Gate {
         }
     }
 
-    /// The checks that spend nothing.
+    /// The checks that spend nothing. A pass for this very state knows until when the secret is in force.
     fn check(
         &self,
         head: &Parts,
         state: &KeyState,
         proof: &Proof,
+        pass: Option<&Pass>,
         now: Moment,
     ) -> Result<(), Rejection> {
         let info = &*state.info;
         let checked = (|| {
-            check_standing(state, proof.secret(), now)?;
+            if !pass.is_some_and(|pass| pass.is_in_force(now.wall)) {
+                check_standing(state, proof.secret(), now)?;
+            }
             if !info.networks.is_empty() {
                 let client = self.client(head);
                 if client.is_none() {

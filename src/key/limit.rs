@@ -28,8 +28,9 @@ use super::{Glob, ServerName};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    #[serde(default = "default_name")]
-    name: String,
+    /// None is the default: most limits have that, and need no text of their own for it.
+    #[serde(default, with = "limit_name")]
+    name: Option<Arc<str>>,
     count: u32,
     per: LimitUnit,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,8 +41,30 @@ pub struct RateLimit {
     tool: Option<Glob>,
 }
 
-fn default_name() -> String {
-    RateLimit::DEFAULT_NAME.to_owned()
+/// The name of a limit in JSON is always said.
+mod limit_name {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{RateLimit, name_of};
+
+    pub(super) fn serialize<S: Serializer>(
+        name: &Option<Arc<str>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(name.as_deref().unwrap_or(RateLimit::DEFAULT_NAME))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Arc<str>>, D::Error> {
+        String::deserialize(from).map(|name| name_of(&name))
+    }
+}
+
+fn name_of(text: &str) -> Option<Arc<str>> {
+    (text != RateLimit::DEFAULT_NAME).then(|| text.into())
 }
 
 /// The unit of time of a [`RateLimit`].
@@ -98,7 +121,7 @@ impl RateLimit {
     /// `count` requests per `unit`. A count of zero is refused when the key is issued or changed.
     pub fn new(count: u32, unit: LimitUnit) -> Self {
         Self {
-            name: default_name(),
+            name: None,
             count,
             per: unit,
             burst: None,
@@ -118,7 +141,7 @@ impl RateLimit {
     /// The same limit under a name of its own: 1 to 32 lower-case letters, digits, `-` or `_`.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.name = name_of(&name.into());
         self
     }
 
@@ -163,7 +186,7 @@ impl RateLimit {
 
     /// The limit's name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_deref().unwrap_or(Self::DEFAULT_NAME)
     }
 
     /// How many requests per unit.
@@ -216,7 +239,7 @@ impl RateLimit {
 
     /// Says what is wrong with the limit, if anything is.
     pub(crate) fn fault(&self) -> Option<&'static str> {
-        if !is_name(&self.name) {
+        if !is_name(self.name()) {
             Some("a limit's name must be 1 to 32 lower-case letters, digits, '-' or '_'")
         } else if self.count == 0 {
             Some("a limit must admit at least one request")

@@ -43,7 +43,7 @@ pub use quota::{ParseQuotaError, Quota, QuotaPeriod, QuotaStatus};
 pub use record::{KeyRecord, KeyStatus, Metadata, Revision, StatusKind};
 pub use scope::{ParseScopeError, Scope, ScopeGrant, ScopeSet};
 pub use secret::ApiKey;
-pub use servers::Servers;
+pub use servers::{ServerSet, Servers};
 pub use signing::Signing;
 pub use subject::{Subject, SubjectKind};
 pub use tools::{Glob, McpRules, NameRules};

@@ -77,6 +77,20 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
+    /// The same for a canonical address, by comparing plain integers, since it is asked on every
+    /// request of a key. The block's own address has no bits set beyond its prefix.
+    fn holds(&self, client: IpAddr) -> bool {
+        match (self.0, client) {
+            (IpNet::V4(block), IpAddr::V4(client)) => {
+                client.to_bits() & block.netmask().to_bits() == block.addr().to_bits()
+            }
+            (IpNet::V6(block), IpAddr::V6(client)) => {
+                client.to_bits() & block.netmask().to_bits() == block.addr().to_bits()
+            }
+            _ => false,
+        }
+    }
+
     /// Whether every address of `other` is in this block: what delegation asks of a rule.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
@@ -215,8 +229,6 @@ impl std::error::Error for ParseNetworkError {}
 pub struct NetworkRules {
     allow: Box<[Network]>,
     deny: Box<[Network]>,
-    allowed: Blocks,
-    denied: Blocks,
 }
 
 impl NetworkRules {
@@ -224,8 +236,6 @@ impl NetworkRules {
     #[must_use]
     pub fn new(allow: Vec<Network>, deny: Vec<Network>) -> Self {
         Self {
-            allowed: Blocks::of(&allow),
-            denied: Blocks::of(&deny),
             allow: allow.into(),
             deny: deny.into(),
         }
@@ -258,7 +268,8 @@ impl NetworkRules {
         let Some(client) = client.map(|address| address.to_canonical()) else {
             return false;
         };
-        !self.denied.contain(client) && (self.allow.is_empty() || self.allowed.contain(client))
+        let is_in = |blocks: &[Network]| blocks.iter().any(|block| block.holds(client));
+        !is_in(&self.deny) && (self.allow.is_empty() || is_in(&self.allow))
     }
 
     /// Whether a key with these rules may create one with the `other` rules.
@@ -307,48 +318,6 @@ struct RuleLists {
 impl From<RuleLists> for NetworkRules {
     fn from(lists: RuleLists) -> Self {
         Self::new(lists.allow, lists.deny)
-    }
-}
-
-/// One list as `(network, mask)` pairs, apart by family: a check is a compare loop over plain
-/// integers, since it runs on every request of a key.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct Blocks {
-    v4: Box<[(u32, u32)]>,
-    v6: Box<[(u128, u128)]>,
-}
-
-impl Blocks {
-    fn of(networks: &[Network]) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for network in networks {
-            match network.0 {
-                IpNet::V4(block) => v4.push((block.network().to_bits(), block.netmask().to_bits())),
-                IpNet::V6(block) => v6.push((block.network().to_bits(), block.netmask().to_bits())),
-            }
-        }
-        Self {
-            v4: v4.into(),
-            v6: v6.into(),
-        }
-    }
-
-    /// Expects a canonical address.
-    fn contain(&self, client: IpAddr) -> bool {
-        match client {
-            IpAddr::V4(client) => {
-                let client = client.to_bits();
-                self.v4
-                    .iter()
-                    .any(|&(network, mask)| client & mask == network)
-            }
-            IpAddr::V6(client) => {
-                let client = client.to_bits();
-                self.v6
-                    .iter()
-                    .any(|&(network, mask)| client & mask == network)
-            }
-        }
     }
 }
 

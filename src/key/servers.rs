@@ -1,6 +1,6 @@
 //! Which servers (or projects) a key opens.
 
-use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,102 @@ pub enum Servers {
     /// Every server, those that are added later included.
     All,
     /// These and no others.
-    Only(BTreeSet<ServerName>),
+    Only(ServerSet),
+}
+
+/// Names of servers, in their order and without repetitions.
+///
+/// ```
+/// use mcp_api_keys::key::{ServerName, ServerSet};
+///
+/// let names: [ServerName; 3] = ["mail".parse()?, "files".parse()?, "mail".parse()?];
+/// let set = ServerSet::from_iter(names);
+/// assert_eq!(set.len(), 2);
+/// assert!(set.contains(&"files".parse()?));
+/// assert_eq!(set.iter().map(ServerName::as_str).collect::<Vec<_>>(), ["files", "mail"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+// A tree would take two hundred bytes of every key for the one or two names that most have.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Vec<ServerName>")]
+pub struct ServerSet(Box<[ServerName]>);
+
+impl ServerSet {
+    /// Whether `server` is among them.
+    #[must_use]
+    pub fn contains(&self, server: &ServerName) -> bool {
+        self.0.binary_search(server).is_ok()
+    }
+
+    /// Whether all of them are in `other`.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.iter().all(|server| other.contains(server))
+    }
+
+    /// The servers that are in both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let both = self.iter().filter(|server| other.contains(server));
+        both.cloned().collect()
+    }
+
+    /// Adds a server. Says whether it is new.
+    pub fn insert(&mut self, server: ServerName) -> bool {
+        let Err(at) = self.0.binary_search(&server) else {
+            return false;
+        };
+        let mut names = std::mem::take(&mut self.0).into_vec();
+        names.insert(at, server);
+        self.0 = names.into();
+        true
+    }
+
+    /// The names in their order.
+    pub fn iter(&self) -> std::slice::Iter<'_, ServerName> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<ServerName>> for ServerSet {
+    fn from(mut names: Vec<ServerName>) -> Self {
+        names.sort_unstable();
+        names.dedup();
+        Self(names.into())
+    }
+}
+
+impl FromIterator<ServerName> for ServerSet {
+    fn from_iter<I: IntoIterator<Item = ServerName>>(names: I) -> Self {
+        Vec::from_iter(names).into()
+    }
+}
+
+impl<'a> IntoIterator for &'a ServerSet {
+    type Item = &'a ServerName;
+    type IntoIter = std::slice::Iter<'a, ServerName>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for ServerSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self).finish()
+    }
 }
 
 impl Servers {
@@ -63,16 +158,14 @@ impl Servers {
     pub fn intersection(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::All, some) | (some, Self::All) => some.clone(),
-            (Self::Only(one), Self::Only(other)) => {
-                Self::Only(one.intersection(other).cloned().collect())
-            }
+            (Self::Only(one), Self::Only(other)) => Self::Only(one.intersection(other)),
         }
     }
 }
 
 impl Default for Servers {
     fn default() -> Self {
-        Self::Only(BTreeSet::new())
+        Self::Only(ServerSet::default())
     }
 }
 
@@ -80,7 +173,7 @@ impl Default for Servers {
 #[serde(untagged)]
 enum Wire {
     Word(String),
-    Names(BTreeSet<ServerName>),
+    Names(ServerSet),
 }
 
 impl TryFrom<Wire> for Servers {
@@ -118,6 +211,29 @@ mod tests {
         assert_eq!(
             Servers::default().intersection(&Servers::All),
             Servers::default()
+        );
+    }
+
+    #[test]
+    fn a_set_keeps_its_order_and_each_name_once() {
+        let name = |text: &str| -> ServerName { text.parse().unwrap() };
+        let mut set = ServerSet::from_iter(["c", "a", "c"].map(name));
+        assert!(set.insert(name("b")));
+        assert!(!set.insert(name("a")));
+        assert_eq!(set, ServerSet::from_iter(["a", "b", "c"].map(name)));
+        assert_eq!(set.len(), 3);
+        assert_eq!(
+            format!("{set:?}"),
+            format!(
+                "{:?}",
+                set.iter().collect::<std::collections::BTreeSet<_>>()
+            )
+        );
+        let less = ServerSet::from_iter(["a", "c"].map(name));
+        assert!(less.is_subset(&set) && !set.is_subset(&less));
+        assert_eq!(
+            serde_json::from_str::<ServerSet>(r#"["c","a","c"]"#).unwrap(),
+            less
         );
     }
 

@@ -13,7 +13,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::InvalidText;
 
@@ -161,6 +161,11 @@ pub struct NameRules {
 }
 
 impl NameRules {
+    const NONE: Self = Self {
+        allow: Vec::new(),
+        deny: Vec::new(),
+    };
+
     /// Rules from the two lists.
     #[must_use]
     pub fn new(allow: Vec<Glob>, deny: Vec<Glob>) -> Self {
@@ -232,9 +237,15 @@ impl NameRules {
 /// assert_eq!(serde_json::to_string(&rules)?, json);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct McpRules {
+#[derive(Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "Lists")]
+// None where there is no rule, so that equal rules are equal. Most keys have none.
+pub struct McpRules(Option<Box<Lists>>);
+
+/// The rules themselves, in the form in which they are written.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename = "McpRules", deny_unknown_fields)]
+struct Lists {
     #[serde(default, skip_serializing_if = "NameRules::is_empty")]
     tools: NameRules,
     #[serde(default, skip_serializing_if = "NameRules::is_empty")]
@@ -243,71 +254,109 @@ pub struct McpRules {
     prompts: NameRules,
 }
 
+static NO_RULES: Lists = Lists {
+    tools: NameRules::NONE,
+    resources: NameRules::NONE,
+    prompts: NameRules::NONE,
+};
+
+impl From<Lists> for McpRules {
+    fn from(lists: Lists) -> Self {
+        let restricts = lists != NO_RULES;
+        Self(restricts.then(|| Box::new(lists)))
+    }
+}
+
+impl Serialize for McpRules {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.lists().serialize(to)
+    }
+}
+
+impl fmt::Debug for McpRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpRules")
+            .field("tools", self.tools())
+            .field("resources", self.resources())
+            .field("prompts", self.prompts())
+            .finish()
+    }
+}
+
 impl McpRules {
+    fn lists(&self) -> &Lists {
+        self.0.as_deref().unwrap_or(&NO_RULES)
+    }
+
+    /// The lists, to add a rule to.
+    fn lists_mut(&mut self) -> &mut Lists {
+        self.0.get_or_insert_default()
+    }
+
     /// The rules for names of tools.
     #[must_use]
     pub fn tools(&self) -> &NameRules {
-        &self.tools
+        &self.lists().tools
     }
 
     /// The rules for URIs of resources.
     #[must_use]
     pub fn resources(&self) -> &NameRules {
-        &self.resources
+        &self.lists().resources
     }
 
     /// The rules for names of prompts.
     #[must_use]
     pub fn prompts(&self) -> &NameRules {
-        &self.prompts
+        &self.lists().prompts
     }
 
     /// Allows the tools with such names; the first call denies all others.
     #[must_use]
     pub fn allow_tool(mut self, names: Glob) -> Self {
-        self.tools.allow.push(names);
+        self.lists_mut().tools.allow.push(names);
         self
     }
 
     /// Denies the tools with such names.
     #[must_use]
     pub fn deny_tool(mut self, names: Glob) -> Self {
-        self.tools.deny.push(names);
+        self.lists_mut().tools.deny.push(names);
         self
     }
 
     /// Allows the resources with such URIs; the first call denies all others.
     #[must_use]
     pub fn allow_resource(mut self, uris: Glob) -> Self {
-        self.resources.allow.push(uris);
+        self.lists_mut().resources.allow.push(uris);
         self
     }
 
     /// Denies the resources with such URIs.
     #[must_use]
     pub fn deny_resource(mut self, uris: Glob) -> Self {
-        self.resources.deny.push(uris);
+        self.lists_mut().resources.deny.push(uris);
         self
     }
 
     /// Allows the prompts with such names; the first call denies all others.
     #[must_use]
     pub fn allow_prompt(mut self, names: Glob) -> Self {
-        self.prompts.allow.push(names);
+        self.lists_mut().prompts.allow.push(names);
         self
     }
 
     /// Denies the prompts with such names.
     #[must_use]
     pub fn deny_prompt(mut self, names: Glob) -> Self {
-        self.prompts.deny.push(names);
+        self.lists_mut().prompts.deny.push(names);
         self
     }
 
     /// Whether there is no rule at all.
     #[must_use]
     pub fn is_unrestricted(&self) -> bool {
-        self.tools.is_empty() && self.resources.is_empty() && self.prompts.is_empty()
+        self.0.is_none()
     }
 
     /// Whether it is certain that these rules permit all that `other` permits: whether a key with
@@ -328,9 +377,10 @@ impl McpRules {
     /// ```
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        self.tools.covers(&other.tools)
-            && self.resources.covers(&other.resources)
-            && self.prompts.covers(&other.prompts)
+        let (own, other) = (self.lists(), other.lists());
+        own.tools.covers(&other.tools)
+            && own.resources.covers(&other.resources)
+            && own.prompts.covers(&other.prompts)
     }
 }
 

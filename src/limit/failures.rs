@@ -5,16 +5,17 @@
 //! share one overflow entry; nobody's record is dropped to make room, since dropping it is what
 //! an attacker with many addresses would want.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
 
-use super::local::RequestClock;
 use crate::client_ip::AddressBucket;
 use crate::key::RateLimit;
 
@@ -124,12 +125,36 @@ impl StateStore for Table {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let ticks = governor::clock::Clock::now(&RequestClock).as_u64();
+        let ticks = RequestClock.now().as_u64();
         let mut arrivals = self.lock();
         let at = arrivals.slot(*address, ticks);
         let (outcome, next) = decide((*at != 0).then(|| Nanos::new(*at)))?;
         *at = next.as_u64();
         Ok(outcome)
+    }
+}
+
+/// The moment of the request that this thread is judging.
+///
+/// governor asks its clock; a thread-local answers with the one reading the request has made.
+#[derive(Clone, Copy, Debug)]
+struct RequestClock;
+
+thread_local! {
+    static TICKS: Cell<u64> = const { Cell::new(0) };
+}
+
+impl RequestClock {
+    fn set(ticks: u64) {
+        TICKS.set(ticks);
+    }
+}
+
+impl Clock for RequestClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(TICKS.get())
     }
 }
 

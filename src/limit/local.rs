@@ -8,6 +8,7 @@ mod mirror;
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -26,7 +27,7 @@ const LONGEST: u64 = u64::MAX / 8;
 /// All rate limits of one key, with their state.
 #[derive(Debug)]
 pub(crate) struct LimitSet {
-    limits: Box<[Limit]>,
+    limits: Limits,
     /// Held while several limits are asked, so that taking one back is exact. A single limit,
     /// the common case, is one compare-and-swap without it.
     several: Mutex<()>,
@@ -36,11 +37,23 @@ pub(crate) struct LimitSet {
     believed_until: AtomicU64,
 }
 
+/// A single limit, the common case, stands in the set itself: nothing lies between.
 #[derive(Debug)]
+enum Limits {
+    One(Limit),
+    Several(Box<[Limit]>),
+}
+
+/// On a cache line of its own, where all is that a decision needs: neighbours in use by two threads
+/// would slow each other down.
+#[derive(Debug)]
+#[repr(align(64))]
 struct Limit {
     rule: Arc<RateLimit>,
-    limiter: RateLimiter<NotKeyed, Arrival, RequestClock, StateInformationMiddleware>,
+    quota: Quota,
     arrival: Arrival,
+    /// Whether every request counts, so that the rule need not be read.
+    counts_all: bool,
 }
 
 /// A limit that admitted a request, and how it stands then.
@@ -96,7 +109,7 @@ impl LimitSet {
             .iter()
             .filter_map(|rule| Limit::new(rule, arrival(rule)));
         Self {
-            limits: limits.collect(),
+            limits: Limits::of(limits.collect()),
             several: Mutex::new(()),
             ceiling: OnceLock::new(),
             believed_until: AtomicU64::new(0),
@@ -115,7 +128,29 @@ impl LimitSet {
         ticks: u64,
         cost_of: impl Fn(&RateLimit) -> u32,
     ) -> Result<Option<Standing<'_>>, Exhausted> {
-        let charge = |limit: &Limit| NonZeroU32::new(cost_of(&limit.rule));
+        self.charge(ticks, |limit| cost_of(&limit.rule))
+    }
+
+    /// The same, where a limit that counts every request takes `whole`, and `cost_of` is asked about
+    /// the others alone.
+    pub(crate) fn take_whole(
+        &self,
+        ticks: u64,
+        whole: u32,
+        cost_of: impl Fn(&RateLimit) -> u32,
+    ) -> Result<Option<Standing<'_>>, Exhausted> {
+        self.charge(ticks, |limit| match limit.counts_all {
+            true => whole,
+            false => cost_of(&limit.rule),
+        })
+    }
+
+    fn charge(
+        &self,
+        ticks: u64,
+        cost_of: impl Fn(&Limit) -> u32,
+    ) -> Result<Option<Standing<'_>>, Exhausted> {
+        let charge = |limit: &Limit| NonZeroU32::new(cost_of(limit));
         match &*self.limits {
             [] => Ok(None),
             [limit] => charge(limit)
@@ -189,20 +224,21 @@ impl Limit {
         // governor's numbers end at 584 years.
         let most = LONGEST / u64::try_from(between.as_nanos()).ok()?.max(1);
         let burst = burst.min(NonZeroU32::new(u32::try_from(most).unwrap_or(u32::MAX))?);
-        let quota = Quota::with_period(between)?.allow_burst(burst);
-        let arrival = Arrival::starting_at(arrival);
-        // Limiters count from the clock's own zero, so their states can be carried over.
-        RequestClock::set(0);
         Some(Self {
+            quota: Quota::with_period(between)?.allow_burst(burst),
+            arrival: Arrival::starting_at(arrival),
+            counts_all: rule.server().is_none() && rule.tool().is_none(),
             rule: Arc::new(rule.clone()),
-            limiter: RateLimiter::new(quota, arrival.clone(), RequestClock),
-            arrival,
         })
     }
 
     fn take(&self, ticks: u64, cost: NonZeroU32) -> Result<Standing<'_>, Exhausted> {
-        RequestClock::set(ticks);
-        match self.limiter.check_n(cost) {
+        // A limiter of its own for each request costs next to nothing, and leaves the state where it
+        // lies. It counts from the clock's own zero, so that states can be carried over.
+        let limiter: Limiter<'_> =
+            RateLimiter::new(self.quota, &self.arrival, RequestClock::default());
+        limiter.clock().set(ticks);
+        match limiter.check_n(cost) {
             Ok(Ok(after)) => Ok(self.standing(after.remaining_burst_capacity(), ticks)),
             Ok(Err(not_until)) => {
                 let wait = not_until.wait_time_from(Nanos::new(ticks));
@@ -230,15 +266,34 @@ impl Limit {
     }
 }
 
-/// GCRA's one number: when the next request would arrive if all came evenly.
-///
-/// On a cache line of its own: neighbours in use by two threads would slow each other down.
-#[derive(Clone, Debug)]
-struct Arrival(Arc<ArrivalCell>);
+type Limiter<'a> = RateLimiter<NotKeyed, &'a Arrival, RequestClock, StateInformationMiddleware>;
 
+impl Limits {
+    fn of(mut limits: Vec<Limit>) -> Self {
+        match limits.pop() {
+            Some(only) if limits.is_empty() => Self::One(only),
+            last => {
+                limits.extend(last);
+                Self::Several(limits.into())
+            }
+        }
+    }
+}
+
+impl Deref for Limits {
+    type Target = [Limit];
+
+    fn deref(&self) -> &[Limit] {
+        match self {
+            Self::One(limit) => std::slice::from_ref(limit),
+            Self::Several(limits) => limits,
+        }
+    }
+}
+
+/// GCRA's one number: when the next request would arrive if all came evenly.
 #[derive(Debug)]
-#[repr(align(128))]
-struct ArrivalCell {
+struct Arrival {
     at: AtomicU64,
     /// The number before the last successful take; read only under the lock of the set.
     before: AtomicU64,
@@ -246,33 +301,36 @@ struct ArrivalCell {
 
 impl Arrival {
     fn starting_at(at: u64) -> Self {
-        Self(Arc::new(ArrivalCell {
+        Self {
             at: AtomicU64::new(at),
             before: AtomicU64::new(at),
-        }))
+        }
     }
 
     fn load(&self) -> u64 {
-        self.0.at.load(Ordering::Relaxed)
+        self.at.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, at: u64) {
+        self.at.store(at, Ordering::Relaxed);
     }
 
     fn take_back(&self) {
-        let before = self.0.before.load(Ordering::Relaxed);
-        self.0.at.store(before, Ordering::Relaxed);
+        self.set(self.before.load(Ordering::Relaxed));
     }
 }
 
-impl StateStore for Arrival {
+impl StateStore for &Arrival {
     type Key = NotKeyed;
 
     fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let mut at = self.0.at.load(Ordering::Relaxed);
+        let mut at = self.load();
         loop {
             let (outcome, next) = decide((at != 0).then(|| Nanos::new(at)))?;
-            let swap = self.0.at.compare_exchange_weak(
+            let swap = self.at.compare_exchange_weak(
                 at,
                 next.as_u64(),
                 Ordering::Relaxed,
@@ -280,7 +338,7 @@ impl StateStore for Arrival {
             );
             match swap {
                 Ok(_) => {
-                    self.0.before.store(at, Ordering::Relaxed);
+                    self.before.store(at, Ordering::Relaxed);
                     return Ok(outcome);
                 }
                 Err(changed) => at = changed,
@@ -289,19 +347,14 @@ impl StateStore for Arrival {
     }
 }
 
-/// The moment of the request that this thread is judging.
-///
-/// governor asks its clock; a thread-local answers with the one reading the request has made.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RequestClock;
-
-thread_local! {
-    static TICKS: Cell<u64> = const { Cell::new(0) };
-}
+/// The moment of the request that is being judged: governor asks its clock, which answers with the
+/// one reading the request has made. Zero at first.
+#[derive(Debug, Default)]
+struct RequestClock(Cell<u64>);
 
 impl RequestClock {
-    pub(super) fn set(ticks: u64) {
-        TICKS.set(ticks);
+    fn set(&self, ticks: u64) {
+        self.0.set(ticks);
     }
 }
 
@@ -309,7 +362,7 @@ impl Clock for RequestClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        Nanos::new(TICKS.get())
+        Nanos::new(self.0.get())
     }
 }
 

@@ -69,8 +69,12 @@ pub(crate) enum Withdrawal {
 pub(crate) struct Receipt(u64);
 
 impl QuotaSet {
-    /// The quotas of a key that has just come into use.
-    pub(crate) fn new(rules: &[Quota]) -> Self {
+    /// The quotas of a key that has just come into use; nothing if there are none.
+    pub(crate) fn of(rules: &[Quota]) -> Option<Arc<Self>> {
+        (!rules.is_empty()).then(|| Arc::new(Self::new(rules)))
+    }
+
+    fn new(rules: &[Quota]) -> Self {
         let set = Self {
             rules: rules.into(),
             purse: Arc::default(),

@@ -31,7 +31,8 @@ pub(crate) struct KeyState {
     /// The key as its owner and plan leave it.
     pub(crate) info: Arc<KeyInfo>,
     pub(crate) limits: Arc<LimitSet>,
-    pub(crate) quotas: Arc<QuotaSet>,
+    /// None if it has never had any: most keys have none, and need not be asked.
+    pub(crate) quotas: Option<Arc<QuotaSet>>,
     credentials: Box<[LiveSecret]>,
     /// A state of an earlier epoch may have missed changes and is read again before use.
     epoch: u64,
@@ -177,7 +178,7 @@ impl LiveKey {
             expires_at: None,
             credentials: Box::default(),
             // What is held of them is nobody's now, least of all of a key of the same id.
-            quotas: Arc::new(QuotaSet::new(&[])),
+            quotas: None,
             revision: Revision::new(u64::MAX),
             // It does not come back, whatever else changes.
             epoch: ENDED,
@@ -198,7 +199,7 @@ pub(crate) struct Reading {
 impl KeyState {
     pub(crate) fn new(record: &KeyRecord, rights: &Rights, read: Reading) -> Self {
         let limits = Arc::new(LimitSet::new(&rights.info.limits));
-        let quotas = Arc::new(QuotaSet::new(&rights.info.quotas));
+        let quotas = QuotaSet::of(&rights.info.quotas);
         Self::build(record, rights, read, (limits, quotas), &[])
     }
 
@@ -210,10 +211,10 @@ impl KeyState {
         } else {
             Arc::new(known.limits.succeeding(&info.limits))
         };
-        let quotas = if known.quotas.implements(&info.quotas) {
-            Arc::clone(&known.quotas)
-        } else {
-            Arc::new(known.quotas.succeeding(&info.quotas))
+        let quotas = match &known.quotas {
+            None => QuotaSet::of(&info.quotas),
+            Some(same) if same.implements(&info.quotas) => Some(Arc::clone(same)),
+            Some(other) => Some(Arc::new(other.succeeding(&info.quotas))),
         };
         Self::build(record, rights, read, (limits, quotas), &known.credentials)
     }
@@ -222,7 +223,7 @@ impl KeyState {
         record: &KeyRecord,
         rights: &Rights,
         read: Reading,
-        (limits, quotas): (Arc<LimitSet>, Arc<QuotaSet>),
+        (limits, quotas): (Arc<LimitSet>, Option<Arc<QuotaSet>>),
         earlier: &[LiveSecret],
     ) -> Self {
         let secrets = record.credentials.iter();
@@ -276,6 +277,19 @@ impl KeyState {
     pub(crate) fn is_reliable(&self, epoch: u64, ticks: u64, waiting_since: Option<u64>) -> bool {
         let is_young = ticks < self.good_until || waiting_since.is_some_and(|t| t <= self.read_at);
         (self.epoch == epoch || self.epoch == ENDED) && !self.suspect && is_young
+    }
+
+    /// Until when a request with the secret passes for one of a key in force; in the far past if the
+    /// key is not, or the secret is none of its.
+    pub(crate) fn in_force_until(&self, secret: SecretRef) -> Timestamp {
+        let known = self.credentials.iter().find(|known| known.which == secret);
+        match known {
+            Some(known) if self.standing == Standing::Active => {
+                let ends = known.ends_at.into_iter().chain(self.expires_at);
+                ends.min().unwrap_or(Timestamp::from_millis(i64::MAX))
+            }
+            _ => Timestamp::from_millis(i64::MIN),
+        }
     }
 
     /// Whether the secret is (still) one of the key's.

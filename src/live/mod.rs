@@ -240,7 +240,8 @@ impl Live {
         let ticks = self.clock.now().ticks;
         self.registry.sweep(|live| {
             let state = live.state();
-            !state.limits.is_idle(ticks) || !state.quotas.is_empty()
+            let holds_none = state.quotas.as_ref().is_none_or(|held| held.is_empty());
+            !state.limits.is_idle(ticks) || !holds_none
         });
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Registry<T> {
 
 #[derive(Debug)]
 struct Shard<T> {
-    keys: HashMap<u128, Arc<T>>,
+    keys: HashMap<Id, Arc<T>>,
     changed: [u64; SLOTS],
 }
 
@@ -86,14 +86,14 @@ impl<T> Registry<T> {
         {
             return Err(Stale);
         }
-        match shard.keys.get(&id) {
+        match shard.keys.get(&Id::of(id)) {
             Some(live) => {
                 meet(live);
                 Ok(Arc::clone(live))
             }
             None => {
                 let live = Arc::new(make());
-                shard.keys.insert(id, Arc::clone(&live));
+                shard.keys.insert(Id::of(id), Arc::clone(&live));
                 Ok(live)
             }
         }
@@ -104,7 +104,7 @@ impl<T> Registry<T> {
         let mut shard = self.shard(id);
         let count = self.changes.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         shard.note(id, count);
-        if let Some(live) = shard.keys.get(&id) {
+        if let Some(live) = shard.keys.get(&Id::of(id)) {
             meet(live);
         }
     }
@@ -123,7 +123,7 @@ impl<T> Registry<T> {
         }
         let count = self.changes.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
         shard.note(id, count);
-        if let Some(live) = shard.keys.remove(&id) {
+        if let Some(live) = shard.keys.remove(&Id::of(id)) {
             meet(&live);
         }
         Ok(())
@@ -178,6 +178,23 @@ impl<T> Shard<T> {
     fn note(&mut self, id: u128, count: u64) {
         if let Some(changed) = self.changed.get_mut(slot(id)) {
             *changed = count;
+        }
+    }
+}
+
+/// An id in two halves: a number as wide as the whole is placed at every sixteenth byte, and half of
+/// the place beside it is lost.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Id {
+    time: u64,
+    random: u64,
+}
+
+impl Id {
+    fn of(id: u128) -> Self {
+        Self {
+            time: (id >> 64) as u64,
+            random: spread(id),
         }
     }
 }

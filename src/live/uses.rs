@@ -104,7 +104,10 @@ impl Live {
     ) -> Result<(), Error> {
         let (quotas, id) = {
             let state = key.state();
-            (Arc::clone(&state.quotas), state.info.id)
+            (state.quotas.clone(), state.info.id)
+        };
+        let Some(quotas) = quotas else {
+            return Ok(());
         };
         let (live, holder) = (Arc::clone(self), Arc::clone(key));
         let noted = move || live.board.holding.add(&holder);
@@ -164,11 +167,16 @@ impl Live {
         while let Some(key) = holding.keys.last() {
             let (quotas, id) = {
                 let state = key.state();
-                (Arc::clone(&state.quotas), state.info.id)
+                (state.quotas.clone(), state.info.id)
             };
             let ticks = self.clock.now().ticks;
-            let released = quotas.release(id, self.ledger(), ticks, idle_only);
-            let holds_nothing = released.await?;
+            let holds_nothing = match quotas {
+                None => true,
+                Some(quotas) => {
+                    let released = quotas.release(id, self.ledger(), ticks, idle_only);
+                    released.await?
+                }
+            };
             let done = holding.keys.pop();
             if let Some(key) = done.filter(|_| !holds_nothing) {
                 self.board.holding.add(&key);

@@ -6,7 +6,7 @@
 //!
 //! 1. It holds proofs, as the cache does, and never a verdict. With each it keeps a copy of the key's
 //!    live state, which counts only while the live key, which all threads share, says that it has not
-//!    changed: that is asked each time.
+//!    changed: that is asked each time. What a pass notes beside follows from that copy alone.
 //! 2. A deleted key is not found here.
 //! 3. One hit in [`TOUCH_EVERY`] asks the cache as well, so that it knows what is in use.
 //! 4. What a thread hands out is its own. Counting references to it disturbs no other thread.

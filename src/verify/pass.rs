@@ -1,4 +1,7 @@
 //! What a request with a known key is judged by.
+//!
+//! No verdict is kept in it, only what can be read off its copy of the state once for all: until when the
+//! secret is in force. Whether that has passed is asked on every request, as everything else is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,6 +24,8 @@ pub(crate) struct Pass {
     proof: Proof,
     seen: Snapshot,
     context: KeyContext,
+    /// Until when the secret is in force.
+    in_force_until: Timestamp,
     /// When a use was last noted with it.
     noted_at: AtomicI64,
 }
@@ -31,11 +36,13 @@ impl Pass {
         let seen = proof.live().snapshot();
         let info = Arc::clone(&seen.value().info);
         let context = KeyContext::new(info, proof.secret().id, carrier);
+        let in_force_until = seen.value().in_force_until(proof.secret());
         Self {
             fingerprint,
             proof,
             seen,
             context,
+            in_force_until,
             noted_at: AtomicI64::new(i64::MIN),
         }
     }
@@ -59,6 +66,11 @@ impl Pass {
     /// Whether the key is as the pass says, and was presented where it says.
     pub(crate) fn is_good(&self, carrier: Carrier) -> bool {
         self.proof.live().is_as(&self.seen) && self.context.carrier() == carrier
+    }
+
+    /// Whether key and secret are in force in the state that was seen. If not, that state says why.
+    pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
+        now < self.in_force_until
     }
 
     /// Whether a use at `now` is to be noted: the first, and again after a while. When keys were last

@@ -65,7 +65,7 @@ impl LimitSet {
             let mut limits = self.limits.iter();
             if let Some(limit) = limits.find(|limit| limit.rule.name() == status.limit.name()) {
                 let full_again = ticks.saturating_add(nanos(status.resets_in));
-                limit.arrival.0.at.store(full_again, Ordering::Relaxed);
+                limit.arrival.set(full_again);
             }
         }
         let until = ticks.saturating_add(BELIEVED_FOR);
@@ -90,10 +90,10 @@ impl LimitSet {
 
     /// Puts back what a request took.
     pub(crate) fn give_back(&self, cost_of: impl Fn(&RateLimit) -> u32) {
-        for limit in &self.limits {
+        for limit in &*self.limits {
             let taken = limit.between().saturating_mul(cost_of(&limit.rule).into());
             let at = limit.arrival.load().saturating_sub(taken);
-            limit.arrival.0.at.store(at, Ordering::Relaxed);
+            limit.arrival.set(at);
         }
     }
 }
