@@ -27,6 +27,8 @@ pub(crate) struct Pass {
     context: KeyContext,
     /// Until when the secret is in force.
     in_force_until: Timestamp,
+    /// Whether the key may be used from everywhere.
+    is_unbound: bool,
     /// The gate whose demands the key met last; zero for none yet.
     suffices_for: AtomicU64,
     /// When a use was last noted with it.
@@ -38,6 +40,7 @@ impl Pass {
     pub(crate) fn new(fingerprint: Fingerprint, proof: Proof, carrier: Carrier) -> Self {
         let seen = proof.live().snapshot();
         let info = Arc::clone(&seen.value().info);
+        let is_unbound = info.networks.is_empty();
         let context = KeyContext::new(info, proof.secret().id, carrier);
         let in_force_until = seen.value().in_force_until(proof.secret());
         Self {
@@ -46,6 +49,7 @@ impl Pass {
             seen,
             context,
             in_force_until,
+            is_unbound,
             suffices_for: AtomicU64::new(0),
             noted_at: AtomicI64::new(i64::MIN),
         }
@@ -75,6 +79,11 @@ impl Pass {
     /// Whether key and secret are in force in the state that was seen. If not, that state says why.
     pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
         now < self.in_force_until
+    }
+
+    /// Whether the state that was seen has no rules on addresses.
+    pub(crate) fn is_unbound(&self) -> bool {
+        self.is_unbound
     }
 
     /// Whether it was noted that the state that was seen meets the demands of this gate.
