@@ -18,28 +18,26 @@ mod judge;
 mod refused;
 mod rules;
 mod seats;
+mod shared;
 mod waiting;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Extensions, Uri};
 
 pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
+pub(crate) use self::shared::{MissingPeer, Shared};
 use self::waiting::Waiting;
-use crate::client_ip::{AddressBucket, ClientIp};
-use crate::clock::Clock;
+use crate::client_ip::AddressBucket;
 use crate::extract::{ExtractKey, Found, without_attempts};
-use crate::key::Carrier;
-use crate::key::{KeyFormats, LimitStatus, ParsedKey};
-use crate::limit::{FailureLimiter, SharedLimits};
+use crate::key::{Carrier, LimitStatus, ParsedKey};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::verify::{Fingerprint, Outcome, Pass, Presented, Proof, Recall, Verifier};
+use crate::verify::{Fingerprint, Outcome, Pass, Presented, Proof, Recall};
 
 /// How often a key's row may be read again and its quotas asked for, for one request. Others may be
 /// quicker to use what was asked for.
@@ -69,39 +67,6 @@ struct Core {
     /// By which the rules are known in this process; never zero, and never that of other rules.
     number: u64,
     copies: Box<[Gate]>,
-}
-
-/// What all gates of one set of keys have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) verifier: Arc<Verifier>,
-    pub(crate) formats: KeyFormats,
-    pub(crate) client_ip: ClientIp,
-    pub(crate) failures: Option<FailureLimiter>,
-    /// Where rate limits are counted, if not in this process.
-    pub(crate) shared_limits: Option<SharedLimits>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) missing_peer: MissingPeer,
-    /// Where frameworks put the address of the connection's peer.
-    pub(crate) peers: Vec<fn(&Extensions) -> Option<SocketAddr>>,
-    /// Where frameworks keep a second copy of the request's URI.
-    pub(crate) uri_copies: Vec<fn(&mut Extensions) -> Option<&mut Uri>>,
-}
-
-/// Says once that nobody tells the layer where connections come from.
-#[derive(Debug, Default)]
-pub(crate) struct MissingPeer(AtomicBool);
-
-impl MissingPeer {
-    fn report(&self, peer: Option<IpAddr>) {
-        if peer.is_none() && !self.0.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                "a key with rules on addresses is refused because the address of the connection \
-                 is unknown; insert `PeerAddr` into the request's extensions, or serve with axum's \
-                 `into_make_service_with_connect_info::<SocketAddr>()`"
-            );
-        }
-    }
 }
 
 /// Leave for one request to pass.
@@ -159,24 +124,24 @@ enum Memory {
 }
 
 impl Gate {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self::of(shared, Arc::default())
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self::of(shared, &Arc::default())
     }
 
     pub(crate) fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
         let mut rules = Rules::clone(&self.core.rules);
         change(&mut rules);
-        Self::of(Arc::clone(&self.core.shared), Arc::new(rules))
+        Self::of(&self.core.shared, &Arc::new(rules))
     }
 
-    fn of(shared: Arc<Shared>, rules: Arc<Rules>) -> Self {
+    fn of(shared: &Arc<Shared>, rules: &Arc<Rules>) -> Self {
         static GATES: AtomicU64 = AtomicU64::new(1);
 
         let number = GATES.fetch_add(1, Ordering::Relaxed);
         let of_copies = |copies| Self {
             core: Arc::new(Core {
-                shared: Arc::clone(&shared),
-                rules: Arc::clone(&rules),
+                shared: Arc::clone(shared),
+                rules: Arc::clone(rules),
                 number,
                 copies,
             }),
