@@ -49,7 +49,7 @@ impl ApiKeys {
 
     /// A layer that admits requests with these keys.
     pub fn layer(&self) -> ApiKeyLayer {
-        ApiKeyLayer::new(Gate::new(Arc::clone(&self.shared)))
+        ApiKeyLayer::new(Gate::new(&self.shared))
     }
 
     /// Issues, changes and withdraws these keys.

@@ -20,21 +20,21 @@ pub(super) struct Core {
 }
 
 impl Gate {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self::of(shared, Arc::default())
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self::of(shared, &Arc::default())
     }
 
     pub(crate) fn with_rules(&self, change: impl FnOnce(&mut Rules)) -> Self {
         let mut rules = Rules::clone(&self.core.rules);
         change(&mut rules);
-        Self::of(Arc::clone(&self.core.shared), Arc::new(rules))
+        Self::of(&self.core.shared, &Arc::new(rules))
     }
 
-    fn of(shared: Arc<Shared>, rules: Arc<Rules>) -> Self {
+    fn of(shared: &Arc<Shared>, rules: &Arc<Rules>) -> Self {
         let of_copies = |copies| Self {
             core: Arc::new(Core {
-                shared: Arc::clone(&shared),
-                rules: Arc::clone(&rules),
+                shared: Arc::clone(shared),
+                rules: Arc::clone(rules),
                 copies,
             }),
         };

@@ -197,7 +197,7 @@ impl Gate {
             if !pass.is_some_and(|pass| pass.is_in_force(now.wall)) {
                 check_standing(state, proof.secret(), now)?;
             }
-            if !info.networks.is_empty() {
+            if !pass.is_some_and(Pass::is_unbound) && !info.networks.is_empty() {
                 let client = self.client(head);
                 if client.is_none() {
                     self.core.shared.missing_peer.report(self.peer(head));

@@ -18,29 +18,26 @@ mod core;
 mod judge;
 mod refused;
 mod rules;
+mod shared;
 mod waiting;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Extensions, Uri};
 
 pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::core::Core;
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
+pub(crate) use self::shared::{MissingPeer, Shared};
 use self::waiting::Waiting;
-use crate::client_ip::{AddressBucket, ClientIp};
-use crate::clock::Clock;
+use crate::client_ip::AddressBucket;
 use crate::extract::{ExtractKey, Found, without_attempts};
-use crate::key::Carrier;
-use crate::key::{KeyFormats, LimitStatus, ParsedKey};
-use crate::limit::{FailureLimiter, SharedLimits};
+use crate::key::{Carrier, LimitStatus, ParsedKey};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::verify::{Fingerprint, Outcome, Pass, Presented, Proof, Recall, Verifier};
+use crate::verify::{Fingerprint, Outcome, Pass, Presented, Proof, Recall};
 
 /// How often a key's row may be read again and its quotas asked for, for one request. Others may be
 /// quicker to use what was asked for.
@@ -55,39 +52,6 @@ const UNAVAILABLE_FOR: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Gate {
     core: Arc<Core>,
-}
-
-/// What all gates of one set of keys have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) verifier: Arc<Verifier>,
-    pub(crate) formats: KeyFormats,
-    pub(crate) client_ip: ClientIp,
-    pub(crate) failures: Option<FailureLimiter>,
-    /// Where rate limits are counted, if not in this process.
-    pub(crate) shared_limits: Option<SharedLimits>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) missing_peer: MissingPeer,
-    /// Where frameworks put the address of the connection's peer.
-    pub(crate) peers: Vec<fn(&Extensions) -> Option<SocketAddr>>,
-    /// Where frameworks keep a second copy of the request's URI.
-    pub(crate) uri_copies: Vec<fn(&mut Extensions) -> Option<&mut Uri>>,
-}
-
-/// Says once that nobody tells the layer where connections come from.
-#[derive(Debug, Default)]
-pub(crate) struct MissingPeer(AtomicBool);
-
-impl MissingPeer {
-    fn report(&self, peer: Option<IpAddr>) {
-        if peer.is_none() && !self.0.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                "a key with rules on addresses is refused because the address of the connection \
-                 is unknown; insert `PeerAddr` into the request's extensions, or serve with axum's \
-                 `into_make_service_with_connect_info::<SocketAddr>()`"
-            );
-        }
-    }
 }
 
 /// Leave for one request to pass.

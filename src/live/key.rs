@@ -24,25 +24,28 @@ pub(crate) struct LiveKey {
 }
 
 /// The state of a key at one revision. It never changes; a change swaps in another.
+///
+/// In this order, so that what every request asks lies together.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct KeyState {
-    pub(crate) standing: Standing,
-    pub(crate) expires_at: Option<Timestamp>,
-    /// The key as its owner and plan leave it.
-    pub(crate) info: Arc<KeyInfo>,
     pub(crate) limits: Arc<LimitSet>,
     /// None if it has never had any: most keys have none, and need not be asked.
     pub(crate) quotas: Option<Arc<QuotaSet>>,
-    credentials: Box<[LiveSecret]>,
+    /// The key as its owner and plan leave it.
+    pub(crate) info: Arc<KeyInfo>,
     /// A state of an earlier epoch may have missed changes and is read again before use.
     epoch: u64,
-    revision: Revision,
-    /// When (in ticks) the row was read, or later.
-    read_at: u64,
     /// Until when (in ticks) what is known of the owner may be relied upon.
     good_until: u64,
     /// It may have changed, or what it depends on may: it is read again before use.
     suspect: bool,
+    pub(crate) standing: Standing,
+    pub(crate) expires_at: Option<Timestamp>,
+    credentials: Box<[LiveSecret]>,
+    revision: Revision,
+    /// When (in ticks) the row was read, or later.
+    read_at: u64,
 }
 
 /// A copy of the state of a key.

@@ -1,7 +1,8 @@
 //! What a request with a known key is judged by.
 //!
 //! No verdict is kept in it, only what can be read off its copy of the state once for all: until when the
-//! secret is in force. Whether that has passed is asked on every request, as everything else is.
+//! secret is in force, and whether the key has rules on addresses at all. Whether the one has passed and
+//! the others are met is asked on every request, as everything else is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,6 +27,8 @@ pub(crate) struct Pass {
     context: KeyContext,
     /// Until when the secret is in force.
     in_force_until: Timestamp,
+    /// Whether the key may be used from everywhere.
+    is_unbound: bool,
     /// When a use was last noted with it.
     noted_at: AtomicI64,
 }
@@ -35,6 +38,7 @@ impl Pass {
     pub(crate) fn new(fingerprint: Fingerprint, proof: Proof, carrier: Carrier) -> Self {
         let seen = proof.live().snapshot();
         let info = Arc::clone(&seen.value().info);
+        let is_unbound = info.networks.is_empty();
         let context = KeyContext::new(info, proof.secret().id, carrier);
         let in_force_until = seen.value().in_force_until(proof.secret());
         Self {
@@ -43,6 +47,7 @@ impl Pass {
             seen,
             context,
             in_force_until,
+            is_unbound,
             noted_at: AtomicI64::new(i64::MIN),
         }
     }
@@ -71,6 +76,11 @@ impl Pass {
     /// Whether key and secret are in force in the state that was seen. If not, that state says why.
     pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
         now < self.in_force_until
+    }
+
+    /// Whether the state that was seen has no rules on addresses.
+    pub(crate) fn is_unbound(&self) -> bool {
+        self.is_unbound
     }
 
     /// Whether a use at `now` is to be noted: the first, and again after a while. When keys were last

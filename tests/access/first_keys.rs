@@ -47,7 +47,11 @@ async fn c2_of_many_that_start_at_once_one_makes_the_default_key() {
     let gate = files.require_full_access().gate().clone();
     assert_eq!(outcome(&gate, key).await, Ok(()));
     let mail = keys.layer().server("mail").gate().clone();
-    assert_eq!(outcome(&mail, key).await, Err(RejectionKind::ServerDenied));
+    // What one gate has found out about the key is nothing to the other.
+    for _ in 0..3 {
+        assert_eq!(outcome(&mail, key).await, Err(RejectionKind::ServerDenied));
+        assert_eq!(outcome(&gate, key).await, Ok(()));
+    }
     // Each server has one of its own.
     let mail = keys.manager().ensure_default_key("mail").await.unwrap();
     assert!(mail.is_some());
