@@ -1,6 +1,5 @@
 //! What a gate consists of, and the copies of it that threads refer to.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -38,7 +37,7 @@ impl Gate {
                 copies,
             }),
         };
-        let copies = (0..number_of_copies()).map(|_| of_copies(Box::default()));
+        let copies = (0..COPIES).map(|_| of_copies(Box::default()));
         of_copies(copies.collect())
     }
 
@@ -50,20 +49,15 @@ impl Gate {
     }
 }
 
-/// More copies than this are no use to anybody.
-const MOST: usize = 64;
+/// How many copies there are: a power of two, and many more than threads that work at once, because
+/// which threads those are is not known here.
+const COPIES: usize = 64;
 
 thread_local! {
     static MINE: usize = {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed)
     };
-}
-
-/// How many copies to make: a power of two.
-fn number_of_copies() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    cores.min(MOST).next_power_of_two()
 }
 
 /// This thread's number, given out in order.
