@@ -15,6 +15,9 @@
     reason = "tests panic"
 )]
 
+#[cfg(feature = "cli")]
+#[path = "support/backends.rs"]
+mod backends;
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -674,6 +677,71 @@ async fn the_store_example_passes_the_suite_and_serves_keys() {
             "after another restart: 401 Unauthorized",
         ]
     );
+}
+
+/// The server addresses of the environment, or nothing with a note.
+#[cfg(feature = "cli")]
+async fn services() -> Option<(backends::Schema, String)> {
+    let schema = backends::schema().await?;
+    let redis = std::env::var("REDIS_URL").ok();
+    let required = std::env::var("MCP_KEYS_REQUIRE_SERVICES").is_ok_and(|on| on == "1");
+    assert!(redis.is_some() || !required, "there is no REDIS_URL");
+    Some((schema, redis?))
+}
+
+#[cfg(feature = "cli")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_fleet_example_shows_one_limit_and_one_revocation_on_two_gateways() {
+    let Some((schema, redis)) = services().await else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = command("fleet", &[], directory.path());
+    command
+        .env("DATABASE_URL", &schema.url)
+        .env("REDIS_URL", redis);
+    let output = soon(command.output()).await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let [_, _, limit, revoke, one, two] = lines[..] else {
+        panic!("{text}");
+    };
+    // One more comes free each minute.
+    let exact = |count| limit.starts_with(&format!("limit 60: {count} of 120 requests admitted, "));
+    assert!(exact(60) || exact(61), "{limit}");
+    let millis = |line: &str| -> Vec<f64> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let values = words.windows(2).filter(|pair| pair[1].starts_with("ms"));
+        values.map(|pair| pair[0].parse().unwrap()).collect()
+    };
+    let [_, returned] = millis(revoke)[..] else {
+        panic!("{revoke}");
+    };
+    for gateway in [one, two] {
+        let [admitted, refused] = millis(gateway)[..] else {
+            panic!("{gateway}");
+        };
+        // A lost word costs no more than a poll.
+        assert!(admitted - returned <= 2_500.0, "{text}");
+        assert!(refused - returned <= 2_500.0, "{text}");
+    }
+}
+
+#[cfg(feature = "cli")]
+#[tokio::test]
+async fn the_fleet_example_says_what_it_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut without = command("fleet", &[], directory.path());
+    without.env_remove("DATABASE_URL").env_remove("REDIS_URL");
+    let output = soon(without.output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("DATABASE_URL") && text.contains("REDIS_URL"),
+        "{text}"
+    );
+    assert!(output.stdout.is_empty());
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@
 #![allow(clippy::print_stdout, reason = "the figures are the point")]
 #![allow(clippy::disallowed_methods, reason = "waits are measured")]
 
+mod acts;
 mod answers;
 mod cancellation;
 mod crashes;
