@@ -213,10 +213,11 @@ impl Gateway {
     async fn start(database: &str, redis: &str, upstream: SocketAddr) -> Result<Self, AnyError> {
         let program = program()?;
         let mut process = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--redis", redis])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--upstream", &format!("http://{upstream}/mcp")])
-            // It may hold a password, and command lines are for everybody to read.
+            // They may hold passwords, and command lines are for everybody to read.
             .env("MCP_KEYS_STORE", database)
+            .env("MCP_KEYS_REDIS", redis)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -283,7 +284,7 @@ impl Caller {
         let response = self.client.request(request).await?;
         let body = response.into_body().collect().await?.to_bytes();
         let answer: Value = serde_json::from_slice(&body)?;
-        Ok(answer["result"]["echoed"] == true)
+        Ok(answer.pointer("/result/echoed") == Some(&Value::Bool(true)))
     }
 }
 

@@ -126,6 +126,7 @@
 //! * [`manual::defaults`] gives every default, its reason, and when to change it.
 //! * [`manual::how_to`] has recipes.
 //! * [`manual::mcp`] shows keys for some of the tools of an MCP server.
+//! * [`manual::capacity`] says how much one node, one PostgreSQL and one Redis carry.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod audit;

@@ -15,6 +15,7 @@
 //! * [Browsers and CORS](#browsers-and-cors)
 //! * [Without a framework](#without-a-framework)
 //! * [Without tower](#without-tower)
+//! * [Many nodes behind a load balancer](many_nodes), on a page of their own
 //! * [Owners, plans and quotas](owners), on a page of their own
 //! * [Limits that several processes share](shared_limits), likewise
 //!
@@ -154,6 +155,8 @@
 //! * **Connect to the primary.** A replica may be behind by any time; a node says that the store is unavailable
 //!   rather than trust one.
 //! * **Rate limits** are counted by each node for itself; quotas are counted in the store, by all together.
+//!
+//! [Many nodes behind a load balancer](many_nodes) goes on from here.
 //!
 //! # A scope on a single route
 //!
@@ -504,6 +507,7 @@
 //! # }
 //! ```
 
+pub mod many_nodes;
 pub mod owners;
 #[cfg(feature = "redis")]
 pub mod shared_limits;

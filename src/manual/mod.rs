@@ -2,8 +2,9 @@
 //!
 //! It holds no code. Read [`threats`] before you put keys in front of something that matters, look into
 //! [`defaults`] before you change a setting, and take from [`how_to`] what you need. [`mcp`]
-//! shows keys for some of the tools of an MCP server.
+//! shows keys for some of the tools of an MCP server, and [`capacity`] how much all of it carries.
 
+pub mod capacity;
 pub mod defaults;
 // Its examples need these features, and plain `cargo test` must pass without them.
 #[cfg(any(not(doctest), all(feature = "axum", feature = "testing")))]

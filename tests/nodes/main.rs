@@ -20,6 +20,7 @@
 mod acts;
 #[path = "../support/backends.rs"]
 mod backends;
+mod capacity;
 mod clocks;
 mod crashes;
 mod many_changes;
