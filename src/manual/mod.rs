@@ -2,7 +2,8 @@
 //!
 //! It holds no code. Read [`threats`] before you put keys in front of something that matters, look into
 //! [`defaults`] before you change a setting, and take from [`how_to`] what you need. [`mcp`]
-//! shows keys for some of the tools of an MCP server, and [`capacity`] how much all of it carries.
+//! shows keys for some of the tools of an MCP server. [`performance`] says what a request costs and what
+//! to tune, and [`capacity`] how much nodes and databases carry.
 
 pub mod capacity;
 pub mod defaults;
@@ -12,4 +13,5 @@ pub mod how_to;
 // So do these.
 #[cfg(any(not(doctest), all(feature = "axum", feature = "rmcp")))]
 pub mod mcp;
+pub mod performance;
 pub mod threats;
