@@ -131,6 +131,24 @@ impl KeyInfo {
     }
 }
 
+/// What a key is granted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grants<'a> {
+    pub(crate) servers: &'a Servers,
+    pub(crate) scopes: &'a ScopeSet,
+    pub(crate) access: Access,
+}
+
+impl<'a> Grants<'a> {
+    pub(crate) fn of(info: &'a KeyInfo) -> Self {
+        Self {
+            servers: &info.servers,
+            scopes: &info.scopes,
+            access: info.access,
+        }
+    }
+}
+
 fn status_word<S: serde::Serializer>(status: &KeyStatus, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(status.as_str())
 }

@@ -34,6 +34,7 @@ pub use connection::Connection;
 pub use credential::{Credential, CredentialId, Tag, Verifier};
 pub use format::{FormatError, KeyFormat, KeyFormats, ParseKeyError, ParsedKey};
 pub use id::{ClientId, Handle, InvalidText, KeyId, OwnerId, PlanName, ServerName};
+pub(crate) use info::Grants;
 pub use info::{KeyInfo, PreviousSecret};
 pub use limit::{LimitStatus, LimitUnit, ParseRateLimitError, RateLimit};
 pub use network::{Network, NetworkRules, ParseNetworkError};

@@ -23,6 +23,7 @@ use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 /// The first 96 bits of every IPv4-mapped IPv6 address are the same.
 const MAPPED_PREFIX: u8 = 96;
@@ -227,8 +228,8 @@ impl std::error::Error for ParseNetworkError {}
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "RuleLists")]
 pub struct NetworkRules {
-    allow: Box<[Network]>,
-    deny: Box<[Network]>,
+    allow: SmallVec<[Network; 1]>,
+    deny: SmallVec<[Network; 1]>,
 }
 
 impl NetworkRules {
@@ -236,8 +237,8 @@ impl NetworkRules {
     #[must_use]
     pub fn new(allow: Vec<Network>, deny: Vec<Network>) -> Self {
         Self {
-            allow: allow.into(),
-            deny: deny.into(),
+            allow: allow.into_iter().collect(),
+            deny: deny.into_iter().collect(),
         }
     }
 
@@ -298,8 +299,8 @@ impl fmt::Debug for NetworkRules {
 impl Serialize for NetworkRules {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut lists = serializer.serialize_struct("NetworkRules", 2)?;
-        lists.serialize_field("allow", &self.allow)?;
-        lists.serialize_field("deny", &self.deny)?;
+        lists.serialize_field("allow", self.allow())?;
+        lists.serialize_field("deny", self.deny())?;
         lists.end()
     }
 }

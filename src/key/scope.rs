@@ -20,7 +20,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 /// The longest scope or grant in bytes, star included.
 const MAX_LENGTH: usize = 128;
@@ -36,7 +38,7 @@ const MAX_LENGTH: usize = 128;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Scope(Box<str>);
+pub struct Scope(SmolStr);
 
 impl Scope {
     /// The scope as it was written.
@@ -82,7 +84,7 @@ impl<'de> Deserialize<'de> for Scope {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct ScopeGrant(Box<str>);
+pub struct ScopeGrant(SmolStr);
 
 impl ScopeGrant {
     /// The grant as it was written.
@@ -109,7 +111,7 @@ impl ScopeGrant {
     fn covers_text(&self, text: &str) -> bool {
         match self.0.strip_suffix('*') {
             Some(stem) => text.starts_with(stem),
-            None => *self.0 == *text,
+            None => self.0.as_str() == text,
         }
     }
 }
@@ -161,15 +163,15 @@ impl<'de> Deserialize<'de> for ScopeGrant {
 /// assert!(!held.covers(&ScopeSet::parse(["*"])?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(from = "Vec<ScopeGrant>")]
-pub struct ScopeSet(Box<[ScopeGrant]>);
+pub struct ScopeSet(SmallVec<[ScopeGrant; 2]>);
 
 impl ScopeSet {
     /// Every scope: the grant `*`.
     #[must_use]
     pub fn all() -> Self {
-        Self([ScopeGrant("*".into())].into())
+        Self([ScopeGrant("*".into())].into_iter().collect())
     }
 
     /// The set of these grants.
@@ -249,7 +251,13 @@ impl From<Vec<ScopeGrant>> for ScopeSet {
     fn from(mut grants: Vec<ScopeGrant>) -> Self {
         grants.sort_unstable();
         grants.dedup();
-        Self(grants.into())
+        Self(grants.into_iter().collect())
+    }
+}
+
+impl Serialize for ScopeSet {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self)
     }
 }
 

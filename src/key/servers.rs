@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use super::ServerName;
 
@@ -45,15 +46,19 @@ pub enum Servers {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 // A tree would take two hundred bytes of every key for the one or two names that most have.
-#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(from = "Vec<ServerName>")]
-pub struct ServerSet(Box<[ServerName]>);
+pub struct ServerSet(SmallVec<[ServerName; 1]>);
 
 impl ServerSet {
     /// Whether `server` is among them.
     #[must_use]
     pub fn contains(&self, server: &ServerName) -> bool {
-        self.0.binary_search(server).is_ok()
+        // A few are compared sooner than searched.
+        match self.0.as_slice() {
+            few @ ([] | [_] | [_, _] | [_, _, _]) => few.contains(server),
+            many => many.binary_search(server).is_ok(),
+        }
     }
 
     /// Whether all of them are in `other`.
@@ -74,9 +79,7 @@ impl ServerSet {
         let Err(at) = self.0.binary_search(&server) else {
             return false;
         };
-        let mut names = std::mem::take(&mut self.0).into_vec();
-        names.insert(at, server);
-        self.0 = names.into();
+        self.0.insert(at, server);
         true
     }
 
@@ -102,7 +105,13 @@ impl From<Vec<ServerName>> for ServerSet {
     fn from(mut names: Vec<ServerName>) -> Self {
         names.sort_unstable();
         names.dedup();
-        Self(names.into())
+        Self(names.into_iter().collect())
+    }
+}
+
+impl Serialize for ServerSet {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self)
     }
 }
 
