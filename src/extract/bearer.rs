@@ -1,9 +1,9 @@
 //! `Authorization: Bearer …`
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use http::request::Parts;
 
-use super::{ExtractKey, Found, trim};
+use super::{ExtractKey, Found, is_blank, trim};
 use crate::key::Carrier;
 use crate::key::KeyFormats;
 
@@ -30,28 +30,47 @@ impl ExtractKey for Bearer {
     }
 
     fn find<'r>(&self, head: &'r Parts, _: &KeyFormats) -> Found<'r> {
-        let mut lines = head.headers.get_all(AUTHORIZATION).iter();
-        let Some(line) = lines.next() else {
-            return Found::Nothing;
-        };
-        if lines.next().is_some() {
-            return Found::Ambiguous;
-        }
-        let Some((scheme, rest)) = trim(line.as_bytes()).split_at_checked(SCHEME.len()) else {
-            return Found::Nothing;
-        };
-        if !scheme.eq_ignore_ascii_case(SCHEME) {
-            return Found::Nothing;
-        }
-        match rest.iter().position(|&byte| byte != b' ') {
-            // "BearerX" is a scheme of another name, a tab or no key at all a failed attempt.
-            Some(0) if rest.first() != Some(&b'\t') => Found::Nothing,
-            Some(0) | None => Found::Malformed,
-            Some(start) => rest.get(start..).map_or(Found::Malformed, Found::Text),
-        }
+        find(&head.headers)
     }
 
     fn remove(&self, head: &mut Parts, _: &KeyFormats) {
-        head.headers.remove(AUTHORIZATION);
+        Self::remove(&mut head.headers);
+    }
+}
+
+impl Bearer {
+    pub(super) fn remove(headers: &mut HeaderMap) {
+        headers.remove(AUTHORIZATION);
+    }
+}
+
+pub(super) fn find(headers: &HeaderMap) -> Found<'_> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Found::Nothing,
+        (Some(line), None) => read(line),
+        (Some(_), Some(_)) => Found::Ambiguous,
+    }
+}
+
+/// What the only line of this name holds.
+pub(super) fn read(line: &HeaderValue) -> Found<'_> {
+    // As nearly everybody writes it.
+    if let Some(text @ [first, .., last]) = line.as_bytes().strip_prefix(b"Bearer ")
+        && !(is_blank(*first) || is_blank(*last))
+    {
+        return Found::Text(text);
+    }
+    let Some((scheme, rest)) = trim(line.as_bytes()).split_at_checked(SCHEME.len()) else {
+        return Found::Nothing;
+    };
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return Found::Nothing;
+    }
+    match rest.iter().position(|&byte| byte != b' ') {
+        // "BearerX" is a scheme of another name, a tab or no key at all a failed attempt.
+        Some(0) if rest.first() != Some(&b'\t') => Found::Nothing,
+        Some(0) | None => Found::Malformed,
+        Some(start) => rest.get(start..).map_or(Found::Malformed, Found::Text),
     }
 }

@@ -1,6 +1,6 @@
 //! A header of its own, such as `X-API-Key`.
 
-use http::HeaderName;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use super::{ExtractKey, Found, trim};
@@ -15,6 +15,10 @@ impl KeyHeader {
     /// Keys in the header `name`.
     pub const fn new(name: HeaderName) -> Self {
         Self(name)
+    }
+
+    pub(super) fn into_name(self) -> HeaderName {
+        self.0
     }
 }
 
@@ -31,15 +35,24 @@ impl ExtractKey for KeyHeader {
     }
 
     fn find<'r>(&self, head: &'r Parts, _: &KeyFormats) -> Found<'r> {
-        let mut lines = head.headers.get_all(&self.0).iter();
-        match (lines.next(), lines.next()) {
-            (None, _) => Found::Nothing,
-            (Some(line), None) => Found::Text(trim(line.as_bytes())),
-            (Some(_), Some(_)) => Found::Ambiguous,
-        }
+        find(&head.headers, &self.0)
     }
 
     fn remove(&self, head: &mut Parts, _: &KeyFormats) {
         head.headers.remove(&self.0);
     }
+}
+
+pub(super) fn find<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Found<'r> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Found::Nothing,
+        (Some(line), None) => read(line),
+        (Some(_), Some(_)) => Found::Ambiguous,
+    }
+}
+
+/// What the only line of this name holds.
+pub(super) fn read(line: &HeaderValue) -> Found<'_> {
+    Found::Text(trim(line.as_bytes()))
 }

@@ -11,6 +11,7 @@
 mod bearer;
 mod header;
 mod path;
+mod places;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use self::bearer::Bearer;
 pub use self::header::KeyHeader;
 pub(crate) use self::path::without_attempts;
 pub use self::path::{InvalidPathTemplate, PathKey};
+pub(crate) use self::places::Places;
 use crate::key::Carrier;
 use crate::key::KeyFormats;
 
@@ -65,6 +67,10 @@ impl fmt::Debug for Found<'_> {
             Self::Ambiguous => "Ambiguous",
         })
     }
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
 }
 
 /// `text` without the spaces and tabs around it, which are no part of a header's value.

@@ -132,7 +132,7 @@ impl Gate {
             }
             Ok((carrier, Memory::Key(pass))) => {
                 let now = self.core.shared.clock.now();
-                match self.judge(head, pass, carrier, now, None) {
+                match self.judge(head, pass, now, None) {
                     Ok(permit) => return Attempt::Decided(Ok(permit)),
                     Err((refused, pass)) => match self.again(head, refused, pass) {
                         Ok(question) => {
@@ -212,10 +212,10 @@ impl Gate {
             Question::New(fingerprint, presented) => self
                 .prove(head, fingerprint, presented)
                 .await
-                .map(|proof| Arc::new(Pass::new(fingerprint, proof, carrier))),
+                .map(|proof| self.core.shared.verifier.admit(fingerprint, proof, carrier)),
         };
         let decision = match pass {
-            Ok(pass) => self.judge_renewed(head, pass, carrier, since).await,
+            Ok(pass) => self.judge_renewed(head, pass, since).await,
             Err(rejection) => Err(rejection),
         };
         decision.map_err(|rejection| self.turn_away(head, rejection))
@@ -235,20 +235,11 @@ impl Gate {
 
     /// Step 1: the one text that the request presents as a key.
     fn locate<'r>(&self, head: &'r Parts) -> Result<(Carrier, &'r [u8]), Rejection> {
-        let mut presented = None;
-        for extractor in &self.core.rules.extractors {
-            let found = extractor.find(head, &self.core.shared.formats);
-            if found == Found::Nothing {
-                continue;
-            }
-            if found == Found::Ambiguous || presented.is_some() {
-                return Err(Rejection::new(RejectionKind::Ambiguous));
-            }
-            presented = Some((extractor.carrier(), found));
-        }
-        match presented {
+        let Shared { formats, .. } = &*self.core.shared;
+        match self.core.rules.places.find(head, formats) {
             None => Err(Rejection::new(RejectionKind::Missing)),
             Some((carrier, Found::Text(text))) => Ok((carrier, text)),
+            Some((_, Found::Ambiguous)) => Err(Rejection::new(RejectionKind::Ambiguous)),
             Some(_) => Err(Rejection::new(RejectionKind::Malformed)),
         }
     }
@@ -296,14 +287,13 @@ impl Gate {
         &self,
         head: &mut Parts,
         mut pass: Arc<Pass>,
-        carrier: Carrier,
         since: u64,
     ) -> Result<Permit, Rejection> {
         let mut waiting = Waiting::since(since);
         for _ in 0..PATIENCE {
             let now = self.core.shared.clock.now();
             let verifier = &self.core.shared.verifier;
-            let (refused, returned) = match self.judge(head, pass, carrier, now, Some(&waiting)) {
+            let (refused, returned) = match self.judge(head, pass, now, Some(&waiting)) {
                 Ok(permit) => {
                     waiting.end();
                     return Ok(permit);
@@ -335,12 +325,8 @@ impl Gate {
 
     /// Takes the key out of an admitted request.
     fn strip(&self, head: &mut Parts, carrier: Carrier) {
-        for extractor in &self.core.rules.extractors {
-            // The path is cleaned wherever the key stood: a look-alike in it is no less a leak.
-            if extractor.carrier() == carrier || extractor.carrier() == Carrier::Path {
-                self.remove(head, &**extractor);
-            }
-        }
+        let remove = |head: &mut Parts, place: &dyn ExtractKey| self.remove(head, place);
+        self.core.rules.places.strip(head, carrier, remove);
     }
 
     fn remove(&self, head: &mut Parts, extractor: &dyn ExtractKey) {
@@ -360,12 +346,17 @@ impl Gate {
     #[cold]
     fn turn_away(&self, head: &mut Parts, rejection: Rejection) -> Rejection {
         let mut rejection = rejection;
-        for extractor in &self.core.rules.extractors {
-            let found = extractor.find(head, &self.core.shared.formats);
-            if found != Found::Nothing && rejection.carrier() != Some(Carrier::Path) {
-                rejection = rejection.presented_in(extractor.carrier());
+        let remove = |head: &mut Parts, place: &dyn ExtractKey| self.remove(head, place);
+        let mut carrier = rejection.carrier();
+        let was_in = |found| {
+            if carrier != Some(Carrier::Path) {
+                carrier = Some(found);
             }
-            self.remove(head, &**extractor);
+        };
+        let formats = &self.core.shared.formats;
+        self.core.rules.places.clear(head, formats, remove, was_in);
+        if let Some(carrier) = carrier {
+            rejection = rejection.presented_in(carrier);
         }
         tracing::debug!(
             code = rejection.code(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::extract::{Bearer, ExtractKey, KeyHeader};
+use crate::extract::Places;
 use crate::policy::{Policy, ScopeRule, ServerRule};
 
 /// The requirements of one gate.
@@ -25,7 +25,7 @@ pub(crate) struct Rules {
     /// Whether anybody is told how the key's limits stand after an admitted request.
     pub(crate) tell_limits: bool,
     /// Where keys may stand.
-    pub(crate) extractors: Vec<Arc<dyn ExtractKey>>,
+    pub(crate) places: Places,
 }
 
 impl Default for Rules {
@@ -39,7 +39,7 @@ impl Default for Rules {
             cost: 1,
             charged_inside: false,
             tell_limits: true,
-            extractors: vec![Arc::new(Bearer::new()), Arc::new(KeyHeader::default())],
+            places: Places::default(),
         }
     }
 }

@@ -63,7 +63,7 @@ pub use self::service::ApiKeyService;
 pub use self::signed::{
     SignedApiKeyLayer, SignedRequestFuture, SignedRequestLayer, SignedRequestService,
 };
-use crate::extract::{ExtractKey, InvalidPathTemplate, KeyHeader, PathKey};
+use crate::extract::{ExtractKey, InvalidPathTemplate, PathKey, Places};
 use crate::gate::Gate;
 use crate::key::{ParseScopeError, Scope};
 use crate::policy::{Policy, ScopeRule, ServerRule};
@@ -167,7 +167,7 @@ impl ApiKeyLayer {
 
     /// Accepts keys in the header `name` as well, beside `Authorization: Bearer` and `X-API-Key`.
     pub fn key_header(self, name: http::HeaderName) -> Self {
-        self.extractor(KeyHeader::new(name))
+        self.with_gate(|gate| gate.with_rules(|rules| rules.places.add_header(name)))
     }
 
     /// Accepts keys in the path as well, in the place of `{key}` in `template`. See the
@@ -182,12 +182,12 @@ impl ApiKeyLayer {
 
     /// Accepts keys in a place of your own as well.
     pub fn extractor(self, extractor: impl ExtractKey) -> Self {
-        self.with_gate(|gate| gate.with_rules(|rules| rules.extractors.push(Arc::new(extractor))))
+        self.with_gate(|gate| gate.with_rules(|rules| rules.places.add(Arc::new(extractor))))
     }
 
     /// Accepts keys in no place but those named after this call.
     pub fn no_default_extractors(self) -> Self {
-        self.with_gate(|gate| gate.with_rules(|rules| rules.extractors.clear()))
+        self.with_gate(|gate| gate.with_rules(|rules| rules.places = Places::none()))
     }
 
     /// Verifies the signatures of requests: puts `layer` directly inside this one.
