@@ -30,103 +30,100 @@ use crate::key::{
 /// }
 /// ```
 #[derive(Clone)]
-pub struct KeyContext(Arc<Shown>);
+pub struct KeyContext(Arc<dyn Shown>);
 
-/// One pointer wide in a request's extensions.
-struct Shown {
-    key: Arc<KeyInfo>,
-    credential: CredentialId,
-    carrier: Carrier,
+/// Something that knows what is shown. Whoever remembers a key keeps one anyway, so that telling
+/// handlers of it takes no copy.
+pub(crate) trait Shown: Send + Sync + 'static {
+    fn key(&self) -> &KeyInfo;
+    fn credential(&self) -> CredentialId;
+    fn carrier(&self) -> Carrier;
 }
 
 impl KeyContext {
-    pub(crate) fn new(key: Arc<KeyInfo>, credential: CredentialId, carrier: Carrier) -> Self {
-        Self(Arc::new(Shown {
-            key,
-            credential,
-            carrier,
-        }))
+    pub(crate) fn new(shown: Arc<dyn Shown>) -> Self {
+        Self(shown)
     }
 
     /// Everything that may be shown of the key.
     pub fn key(&self) -> &KeyInfo {
-        &self.0.key
+        self.0.key()
     }
 
     /// The key's permanent name.
     pub fn key_id(&self) -> KeyId {
-        self.0.key.id
+        self.key().id
     }
 
     /// The public part of the key's newest secret.
     pub fn handle(&self) -> &str {
-        self.0.key.handle.as_str()
+        self.key().handle.as_str()
     }
 
     /// What people call the key.
     pub fn name(&self) -> &str {
-        &self.0.key.name
+        &self.key().name
     }
 
     /// Whom the key belongs to.
     pub fn owner(&self) -> Option<&OwnerId> {
-        self.0.key.owner.as_ref()
+        self.key().owner.as_ref()
     }
 
     /// What the key may do.
     pub fn scopes(&self) -> &ScopeSet {
-        &self.0.key.scopes
+        &self.key().scopes
     }
 
     /// Whether the key may do `scope`.
     pub fn has_scope(&self, scope: &Scope) -> bool {
-        self.0.key.scopes.grants(scope)
+        self.key().scopes.grants(scope)
     }
 
     /// Whether the key may change things or only look at them.
     pub fn access(&self) -> Access {
-        self.0.key.access
+        self.key().access
     }
 
     /// Which servers the key opens.
     pub fn servers(&self) -> &Servers {
-        &self.0.key.servers
+        &self.key().servers
     }
 
     /// Whether the key opens `server`.
     pub fn opens(&self, server: &ServerName) -> bool {
-        self.0.key.servers.contains(server)
+        self.key().servers.contains(server)
     }
 
     /// The key's free-form facts.
     pub fn metadata(&self) -> &Metadata {
-        &self.0.key.metadata
+        &self.key().metadata
     }
 
     /// Which of the key's secrets was presented.
     pub fn credential(&self) -> CredentialId {
-        self.0.credential
+        self.0.credential()
     }
 
     /// Where in the request the key was presented.
     pub fn carrier(&self) -> Carrier {
-        self.0.carrier
+        self.0.carrier()
     }
 }
 
 impl fmt::Debug for KeyContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyContext")
-            .field("key", &self.0.key)
-            .field("credential", &self.0.credential)
-            .field("carrier", &self.0.carrier)
+            .field("key", self.key())
+            .field("credential", &self.credential())
+            .field("carrier", &self.carrier())
             .finish()
     }
 }
 
 impl Serialize for KeyContext {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let key = &*self.0.key;
+        let key = self.key();
         let mut map = to.serialize_map(None)?;
         map.serialize_entry("id", &key.id)?;
         map.serialize_entry("handle", &key.handle)?;
@@ -140,7 +137,7 @@ impl Serialize for KeyContext {
         map.serialize_entry("metadata", &key.metadata)?;
         map.serialize_entry("created_at", &key.created_at)?;
         map.serialize_entry("expires_at", &key.expires_at)?;
-        map.serialize_entry("carrier", &self.0.carrier)?;
+        map.serialize_entry("carrier", &self.carrier())?;
         map.end()
     }
 }

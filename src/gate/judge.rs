@@ -9,10 +9,9 @@ use super::refused::Refused;
 use super::waiting::Waiting;
 use super::{Admission, Gate, Permit, unavailable};
 use crate::clock::{Moment, Timestamp};
-use crate::context::KeyContext;
-use crate::key::{Carrier, KeyInfo, LimitStatus, Quota, RateLimit};
+use crate::key::{Grants, LimitStatus, Quota, RateLimit};
 use crate::limit::{Answer, Exhausted, Standing as LimitStanding, Taking, Withdrawal};
-use crate::live::{KeyState, SecretRef, Standing};
+use crate::live::{KeyState, SecretRef, Standing, Terms};
 use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::signing::PresentedSecret;
@@ -24,20 +23,20 @@ impl Gate {
     pub(super) fn judge(
         &self,
         head: &mut Parts,
-        pass: Arc<Pass>,
-        carrier: Carrier,
+        mut pass: Arc<Pass>,
         now: Moment,
         waiting: Option<&Waiting>,
     ) -> Result<Permit, (Refused, Arc<Pass>)> {
-        let (context, limit) = match self.pass(head, &pass, carrier, now, waiting) {
-            Ok(passed) => passed,
+        let limit = match self.pass(head, &mut pass, now, waiting) {
+            Ok(limit) => limit,
             Err(refused) => return Err((refused, pass)),
         };
+        let carrier = pass.carrier();
         if self.core.rules.signatures_inside {
             self.hand_on(head, now);
         }
         self.strip(head, carrier);
-        head.extensions.insert(context);
+        head.extensions.insert(pass.context());
         let admission = Admission::new(self.lend(), pass);
         // What charges behind the gate watches the answer as well.
         let admission = if self.core.rules.charged_inside {
@@ -53,56 +52,42 @@ impl Gate {
         })
     }
 
-    /// Checks and charges: what handlers are told of the key, and how its limits stand.
+    /// Checks and charges: how the key's limits stand then. A pass that is out of date is replaced.
     fn pass(
         &self,
         head: &Parts,
-        pass: &Pass,
-        carrier: Carrier,
+        pass: &mut Arc<Pass>,
         now: Moment,
         waiting: Option<&Waiting>,
-    ) -> Result<(KeyContext, Option<LimitStatus>), Refused> {
+    ) -> Result<Option<LimitStatus>, Refused> {
         let live = self.core.shared.verifier.live();
         if !live.is_fresh(now.ticks) {
             return Err(unavailable().into());
         }
-        let (proof, key) = (pass.proof(), pass.proof().live());
-        let mut newer = None;
-        let mut seen = pass.seen();
-        let is_current = key.is_as(seen);
-        if !is_current {
-            seen = newer.insert(key.snapshot());
+        if !pass.is_current() {
+            *pass = pass.renewed();
         }
-        let state = seen.value();
         let since = waiting.map(|waiting| waiting.since);
-        if !state.is_reliable(live.epoch(), now.ticks, since) {
+        if !pass.terms().is_reliable(live.epoch(), now.ticks, since) {
             return Err(Refused::Aged);
         }
-        self.check(head, state, proof, is_current.then_some(pass), now)?;
+        self.check(head, pass, now)?;
         let limit = if self.core.rules.charged_inside {
-            self.guard_free_requests(state, now)?
+            self.guard_free_requests(pass.terms(), now)?
         } else {
             let answer = waiting.and_then(|waiting| waiting.answer.as_ref());
             let costs = Costs::Request(self.core.rules.cost);
-            self.charge(state, &costs, now, answer)?
+            self.charge(pass.terms(), &costs, now, answer)?
         };
         // A change that was announced meanwhile holds for this request already.
-        if !key.is_as(seen) {
-            seen = newer.insert(key.snapshot());
-            self.check(head, seen.value(), proof, None, now)?;
+        if !pass.is_current() {
+            *pass = pass.renewed();
+            self.check(head, pass, now)?;
         }
-        if pass.is_use_news(now.wall) {
-            seen.value().note_use(proof.secret(), now.wall);
-            live.note_use(key);
+        if pass.note_use(now.wall) {
+            live.note_use(pass.proof().live());
         }
-        let context = match newer {
-            None => pass.context().clone(),
-            Some(newer) => {
-                let info = Arc::clone(&newer.value().info);
-                KeyContext::new(info, proof.secret().id, carrier)
-            }
-        };
-        Ok((context, limit))
+        Ok(limit)
     }
 
     /// Takes the cost of the request from every limit and quota of the key, or from none. What is
@@ -110,36 +95,36 @@ impl Gate {
     /// charged by whoever counts them, who may have answered already.
     pub(super) fn charge(
         &self,
-        state: &KeyState,
+        terms: &Terms,
         costs: &Costs,
         now: Moment,
         answer: Option<&Answer>,
     ) -> Result<Option<LimitStatus>, Refused> {
         let total = costs.total();
-        let quotas = state.quotas.as_deref();
+        let quotas = terms.quotas.as_deref();
         let receipt = match quotas.map(|quotas| quotas.take(total, now)) {
             None => None,
             Some(Withdrawal::Made(receipt)) => Some(receipt),
             Some(Withdrawal::NotHeld) => return Err(Refused::NotHeld),
             Some(Withdrawal::Exhausted(quota, resets_at)) => {
-                return Err(quota_exceeded(quota, resets_at, state, now).into());
+                return Err(quota_exceeded(quota, resets_at, terms, now).into());
             }
         };
         let server = self.core.rules.server.name();
         let cost = |rule: &RateLimit| costs.of(rule, server);
         let tell = self.core.rules.tell_limits;
         let taken = match &self.core.shared.shared_limits {
-            None => match state.limits.take_whole(now.ticks, total, cost) {
+            None => match terms.limits.take_whole(now.ticks, total, cost) {
                 Ok(standing) => {
                     return Ok(standing.filter(|_| tell).map(LimitStanding::status));
                 }
-                Err(exhausted) => Err(rate_limited(exhausted, state).into()),
+                Err(exhausted) => Err(rate_limited(exhausted, terms).into()),
             },
-            Some(shared) => match shared.take(&state.limits, now.ticks, cost, answer) {
+            Some(shared) => match shared.take(&terms.limits, now.ticks, cost, answer) {
                 Taking::Decided(Ok(limit)) => Ok(limit),
-                Taking::Decided(Err(exhausted)) => Err(rate_limited(exhausted, state).into()),
+                Taking::Decided(Err(exhausted)) => Err(rate_limited(exhausted, terms).into()),
                 Taking::Unasked => Err(Refused::Unasked),
-                Taking::Unavailable => Err(unavailable().of_key(state.info.id).into()),
+                Taking::Unavailable => Err(unavailable().of_key(terms.info.id).into()),
             },
         };
         if let (true, Some(quotas), Some(receipt)) = (taken.is_err(), quotas, receipt) {
@@ -158,7 +143,7 @@ impl Gate {
         let shared = self.core.shared.shared_limits.as_ref()?;
         let (key, limits) = {
             let state = proof.live().state();
-            (state.info.id, Arc::clone(&state.limits))
+            (state.terms.info.id, Arc::clone(&state.terms.limits))
         };
         let server = self.core.rules.server.name();
         let charges = limits.charges(|rule| costs.of(rule, server));
@@ -170,61 +155,54 @@ impl Gate {
     /// refusal names none.
     fn guard_free_requests(
         &self,
-        state: &KeyState,
+        terms: &Terms,
         now: Moment,
     ) -> Result<Option<LimitStatus>, Rejection> {
         let server = self.core.rules.server.name();
         let cost = |rule: &RateLimit| u32::from(rule.concerns(server));
-        match state.limits.ceiling().take_whole(now.ticks, 1, cost) {
+        match terms.limits.ceiling().take_whole(now.ticks, 1, cost) {
             Ok(_) => Ok(None),
             Err(exhausted) => Err(Rejection::new(RejectionKind::RateLimited)
                 .retry_after_wait(exhausted.retry_after)
-                .of_key(state.info.id)),
+                .of_key(terms.info.id)),
         }
     }
 
-    /// The checks that spend nothing. A pass for this very state knows until when the secret is in force.
-    fn check(
-        &self,
-        head: &Parts,
-        state: &KeyState,
-        proof: &Proof,
-        pass: Option<&Pass>,
-        now: Moment,
-    ) -> Result<(), Rejection> {
-        let info = &*state.info;
+    /// The checks that spend nothing.
+    fn check(&self, head: &Parts, pass: &Pass, now: Moment) -> Result<(), Rejection> {
         let checked = (|| {
-            if !pass.is_some_and(|pass| pass.is_in_force(now.wall)) {
-                check_standing(state, proof.secret(), now)?;
+            if !pass.is_in_force(now.wall) {
+                check_standing(pass.seen().value(), pass.proof().secret(), now)?;
             }
-            if !pass.is_some_and(Pass::is_unbound) && !info.networks.is_empty() {
+            let networks = pass.networks();
+            if !networks.is_empty() {
                 let client = self.client(head);
                 if client.is_none() {
                     self.core.shared.missing_peer.report(self.peer(head));
                 }
-                check_network(&info.networks, client)?;
+                check_network(networks, client)?;
             }
-            self.check_grants(info)?;
-            check_signing(info.signing, self.core.rules.signatures_inside)?;
+            self.check_grants(pass.grants())?;
+            check_signing(pass.signing(), self.core.rules.signatures_inside)?;
             if !self.core.rules.policies.is_empty() {
-                let facts = Facts::new(info, head, self.client(head), now);
+                let facts = Facts::new(&pass.terms().info, head, self.client(head), now);
                 for policy in &self.core.rules.policies {
                     policy.check(&facts)?;
                 }
             }
             Ok(())
         })();
-        checked.map_err(|rejection: Rejection| rejection.of_key(info.id))
+        checked.map_err(|rejection: Rejection| rejection.of_key(pass.terms().info.id))
     }
 
     /// What a key must be granted here.
-    fn check_grants(&self, info: &KeyInfo) -> Result<(), Rejection> {
-        self.core.rules.server.check(&info.servers)?;
+    fn check_grants(&self, granted: Grants<'_>) -> Result<(), Rejection> {
+        self.core.rules.server.check(granted.servers)?;
         if self.core.rules.full_access {
-            check_full_access(info.access)?;
+            check_full_access(granted.access)?;
         }
         let mut scopes = self.core.rules.scopes.iter();
-        scopes.try_for_each(|rule| rule.check(&info.scopes))
+        scopes.try_for_each(|rule| rule.check(granted.scopes))
     }
 
     /// Whether a key that was admitted would be again, as far as that does not depend on the
@@ -236,8 +214,8 @@ impl Gate {
         now: Moment,
     ) -> Result<(), Rejection> {
         check_standing(state, secret, now)
-            .and_then(|()| self.check_grants(&state.info))
-            .map_err(|rejection| rejection.of_key(state.info.id))
+            .and_then(|()| self.check_grants(Grants::of(&state.terms.info)))
+            .map_err(|rejection| rejection.of_key(state.terms.info.id))
     }
 
     /// Keeps the key for the layer that verifies signatures.
@@ -253,14 +231,14 @@ impl Gate {
 }
 
 #[cold]
-fn quota_exceeded(quota: Quota, resets_at: Timestamp, state: &KeyState, now: Moment) -> Rejection {
+fn quota_exceeded(quota: Quota, resets_at: Timestamp, terms: &Terms, now: Moment) -> Rejection {
     let wait = resets_at.saturating_since(now.wall);
-    Rejection::quota_exceeded(quota, wait).of_key(state.info.id)
+    Rejection::quota_exceeded(quota, wait).of_key(terms.info.id)
 }
 
 #[cold]
-fn rate_limited(exhausted: Exhausted, state: &KeyState) -> Rejection {
-    Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(state.info.id)
+fn rate_limited(exhausted: Exhausted, terms: &Terms) -> Rejection {
+    Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(terms.info.id)
 }
 
 /// Whether the key and the presented one of its secrets are in force.

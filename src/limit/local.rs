@@ -116,6 +116,11 @@ impl LimitSet {
         }
     }
 
+    /// Something of it, to have it fetched.
+    pub(crate) fn glance(&self) -> u64 {
+        self.limits.first().map_or(0, |limit| limit.arrival.load())
+    }
+
     /// Whether these are the limits that `rules` ask for.
     pub(crate) fn implements(&self, rules: &[RateLimit]) -> bool {
         self.limits.iter().map(|limit| &*limit.rule).eq(rules)

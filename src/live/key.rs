@@ -24,11 +24,19 @@ pub(crate) struct LiveKey {
 }
 
 /// The state of a key at one revision. It never changes; a change swaps in another.
-///
-/// In this order, so that what every request asks lies together.
 #[derive(Clone, Debug)]
-#[repr(C)]
 pub(crate) struct KeyState {
+    pub(crate) terms: Terms,
+    pub(crate) standing: Standing,
+    pub(crate) expires_at: Option<Timestamp>,
+    credentials: Box<[LiveSecret]>,
+    revision: Revision,
+}
+
+/// What every request with a key in force is judged by. Who keeps a copy of the state keeps one of these
+/// beside, so that it need not be looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
     pub(crate) limits: Arc<LimitSet>,
     /// None if it has never had any: most keys have none, and need not be asked.
     pub(crate) quotas: Option<Arc<QuotaSet>>,
@@ -38,14 +46,10 @@ pub(crate) struct KeyState {
     epoch: u64,
     /// Until when (in ticks) what is known of the owner may be relied upon.
     good_until: u64,
-    /// It may have changed, or what it depends on may: it is read again before use.
-    suspect: bool,
-    pub(crate) standing: Standing,
-    pub(crate) expires_at: Option<Timestamp>,
-    credentials: Box<[LiveSecret]>,
-    revision: Revision,
     /// When (in ticks) the row was read, or later.
     read_at: u64,
+    /// It may have changed, or what it depends on may: it is read again before use.
+    suspect: bool,
 }
 
 /// A copy of the state of a key.
@@ -67,8 +71,23 @@ pub(crate) struct SecretRef {
 struct LiveSecret {
     which: SecretRef,
     ends_at: Option<Timestamp>,
-    /// When it was last accepted, in milliseconds; zero for not yet. States share it.
-    last_used: Arc<AtomicI64>,
+    /// States share it.
+    last_used: Arc<LastUsed>,
+}
+
+/// When a secret was last accepted.
+#[derive(Debug, Default)]
+pub(crate) struct LastUsed(AtomicI64);
+
+impl LastUsed {
+    pub(crate) fn note(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    fn at(&self) -> Option<Timestamp> {
+        let at = self.0.load(Ordering::Relaxed);
+        (at != 0).then(|| Timestamp::from_millis(at))
+    }
 }
 
 impl LiveSecret {
@@ -124,6 +143,11 @@ impl LiveKey {
         self.state.copy()
     }
 
+    /// Something of it, to have it fetched.
+    pub(crate) fn glance(&self) -> u64 {
+        self.state.glance()
+    }
+
     /// Whether the state is still what it was in `seen`.
     pub(crate) fn is_as(&self, seen: &Snapshot) -> bool {
         self.state.is_still(seen)
@@ -132,7 +156,7 @@ impl LiveKey {
     /// Takes over `record` unless what is known is newer. Only called under the registry's lock.
     pub(crate) fn offer(&self, record: &KeyRecord, rights: &Rights, read: Reading) {
         let known = self.state.value().load_full();
-        if (read.epoch, record.revision) >= (known.epoch, known.revision) {
+        if (read.epoch, record.revision) >= (known.terms.epoch, known.revision) {
             self.state
                 .change(KeyState::succeeding(&known, record, rights, read));
         }
@@ -143,7 +167,7 @@ impl LiveKey {
     /// called under the registry's lock.
     pub(crate) fn announce(&self, record: &KeyRecord, rights: &Rights, read: Reading) {
         let known = self.state();
-        if !known.suspect && known.epoch == read.epoch {
+        if !known.terms.suspect && known.terms.epoch == read.epoch {
             self.offer(record, rights, read);
         }
     }
@@ -152,11 +176,10 @@ impl LiveKey {
     /// registry's lock.
     pub(crate) fn distrust(&self) {
         let known = self.state.value().load_full();
-        if !known.suspect {
-            self.state.change(KeyState {
-                suspect: true,
-                ..KeyState::clone(&known)
-            });
+        if !known.terms.suspect {
+            let mut state = KeyState::clone(&known);
+            state.terms.suspect = true;
+            self.state.change(state);
         }
     }
 
@@ -180,14 +203,16 @@ impl LiveKey {
             standing: Standing::Revoked,
             expires_at: None,
             credentials: Box::default(),
-            // What is held of them is nobody's now, least of all of a key of the same id.
-            quotas: None,
             revision: Revision::new(u64::MAX),
-            // It does not come back, whatever else changes.
-            epoch: ENDED,
-            good_until: u64::MAX,
-            suspect: false,
-            ..KeyState::clone(&known)
+            terms: Terms {
+                // What is held of them is nobody's now, least of all of a key of the same id.
+                quotas: None,
+                // It does not come back, whatever else changes.
+                epoch: ENDED,
+                good_until: u64::MAX,
+                suspect: false,
+                ..known.terms.clone()
+            },
         });
     }
 }
@@ -209,12 +234,12 @@ impl KeyState {
     /// The state after `known`: what was spent stays spent.
     fn succeeding(known: &Self, record: &KeyRecord, rights: &Rights, read: Reading) -> Self {
         let info = &rights.info;
-        let limits = if known.limits.implements(&info.limits) {
-            Arc::clone(&known.limits)
+        let limits = if known.terms.limits.implements(&info.limits) {
+            Arc::clone(&known.terms.limits)
         } else {
-            Arc::new(known.limits.succeeding(&info.limits))
+            Arc::new(known.terms.limits.succeeding(&info.limits))
         };
-        let quotas = match &known.quotas {
+        let quotas = match &known.terms.quotas {
             None => QuotaSet::of(&info.quotas),
             Some(same) if same.implements(&info.quotas) => Some(Arc::clone(same)),
             Some(other) => Some(Arc::new(other.succeeding(&info.quotas))),
@@ -241,45 +266,37 @@ impl KeyState {
                 KeyStatus::Active => Standing::Active,
             },
             expires_at: record.expires_at,
-            info: Arc::clone(&rights.info),
-            limits,
-            quotas,
             credentials: secrets
                 .map(|secret| LiveSecret::of(secret, earlier))
                 .collect(),
-            epoch: read.epoch,
             revision: record.revision,
-            read_at: read.ticks,
-            good_until: read.ticks.saturating_add(good_for),
-            suspect: false,
+            terms: Terms {
+                info: Arc::clone(&rights.info),
+                limits,
+                quotas,
+                epoch: read.epoch,
+                read_at: read.ticks,
+                good_until: read.ticks.saturating_add(good_for),
+                suspect: false,
+            },
         }
     }
 
-    /// Notes that a secret was accepted.
-    pub(crate) fn note_use(&self, secret: SecretRef, now: Timestamp) {
-        if let Some(known) = self.credentials.iter().find(|known| known.which == secret) {
-            known.last_used.store(now.as_millis(), Ordering::Relaxed);
-        }
+    /// Where it is noted when a secret was accepted; nothing if it is none of the key's.
+    pub(crate) fn last_used(&self, secret: SecretRef) -> Option<Arc<LastUsed>> {
+        let known = self.credentials.iter().find(|known| known.which == secret);
+        known.map(|known| Arc::clone(&known.last_used))
     }
 
     /// When its secrets were last accepted here.
     pub(super) fn uses(&self) -> impl Iterator<Item = KeyUse> {
         self.credentials.iter().filter_map(|known| {
-            let at = known.last_used.load(Ordering::Relaxed);
-            (at != 0).then(|| KeyUse {
-                key: self.info.id,
+            Some(KeyUse {
+                key: self.terms.info.id,
                 credential: known.which.id,
-                at: Timestamp::from_millis(at),
+                at: known.last_used.at()?,
             })
         })
-    }
-
-    /// Whether the state may be relied upon at `ticks`: it was read after the last time that changes
-    /// may have been missed, and what it depends on has not grown old. What was read for the request
-    /// itself, which began to wait at `waiting_since`, is never too old for it.
-    pub(crate) fn is_reliable(&self, epoch: u64, ticks: u64, waiting_since: Option<u64>) -> bool {
-        let is_young = ticks < self.good_until || waiting_since.is_some_and(|t| t <= self.read_at);
-        (self.epoch == epoch || self.epoch == ENDED) && !self.suspect && is_young
     }
 
     /// Until when a request with the secret passes for one of a key in force; in the far past if the
@@ -300,6 +317,16 @@ impl KeyState {
         self.credentials
             .iter()
             .any(|known| known.which == secret && known.ends_at.is_none_or(|end| now < end))
+    }
+}
+
+impl Terms {
+    /// Whether the state may be relied upon at `ticks`: it was read after the last time that changes
+    /// may have been missed, and what it depends on has not grown old. What was read for the request
+    /// itself, which began to wait at `waiting_since`, is never too old for it.
+    pub(crate) fn is_reliable(&self, epoch: u64, ticks: u64, waiting_since: Option<u64>) -> bool {
+        let is_young = ticks < self.good_until || waiting_since.is_some_and(|t| t <= self.read_at);
+        (self.epoch == epoch || self.epoch == ENDED) && !self.suspect && is_young
     }
 }
 
@@ -347,7 +374,7 @@ mod tests {
     fn a_late_announcement_does_not_hide_a_later_write() {
         let first = of_revision(1);
         let live = LiveKey::new(KeyState::new(&first, &rights(&first, None), READ));
-        let reliable = || live.state().is_reliable(1, 100, None);
+        let reliable = || live.state().terms.is_reliable(1, 100, None);
         assert!(reliable());
         live.distrust_before(Revision::new(3));
         let second = of_revision(2);
@@ -361,7 +388,7 @@ mod tests {
         // Nor is a state of before changes may have been missed made one of after.
         let later = Reading { epoch: 2, ..READ };
         live.announce(&of_revision(4), &rights(&third, None), later);
-        assert!(!live.state().is_reliable(2, 100, None));
+        assert!(!live.state().terms.is_reliable(2, 100, None));
     }
 
     #[test]
@@ -370,11 +397,11 @@ mod tests {
         let rights = rights(&first, Some(std::time::Duration::ZERO));
         let live = LiveKey::new(KeyState::new(&first, &rights, READ));
         let state = live.state();
-        assert!(!state.is_reliable(1, 100, None));
-        assert!(state.is_reliable(1, 150, Some(100)));
-        assert!(!state.is_reliable(1, 150, Some(101)));
+        assert!(!state.terms.is_reliable(1, 100, None));
+        assert!(state.terms.is_reliable(1, 150, Some(100)));
+        assert!(!state.terms.is_reliable(1, 150, Some(101)));
         live.distrust();
-        assert!(!live.state().is_reliable(1, 150, Some(100)));
+        assert!(!live.state().terms.is_reliable(1, 150, Some(100)));
     }
 
     #[test]
@@ -388,6 +415,6 @@ mod tests {
         live.offer(&of_revision(8), &some, READ);
         let state = live.state();
         assert_eq!(state.standing, Standing::Revoked);
-        assert!(state.is_reliable(5, u64::MAX - 1, None));
+        assert!(state.terms.is_reliable(5, u64::MAX - 1, None));
     }
 }

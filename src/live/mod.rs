@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use self::follower::Position;
 use self::key::Reading;
-pub(crate) use self::key::{KeyState, LiveKey, SecretRef, Snapshot, Standing};
+pub(crate) use self::key::{KeyState, LastUsed, LiveKey, SecretRef, Snapshot, Standing, Terms};
 pub(crate) use self::registry::Stale;
 use self::registry::{Generation, Registry};
 use self::uses::Board;
@@ -170,8 +170,8 @@ impl Live {
         let hashes: Vec<u64> = subjects.iter().map(hash_of).collect();
         self.registry.change_all(&hashes, |live| {
             let state = live.state();
-            let owner = state.info.owner.clone().map(Subject::Owner);
-            let plan = state.info.plan.clone().map(Subject::Plan);
+            let owner = state.terms.info.owner.clone().map(Subject::Owner);
+            let plan = state.terms.info.plan.clone().map(Subject::Plan);
             if owner
                 .iter()
                 .chain(&plan)
@@ -240,8 +240,12 @@ impl Live {
         let ticks = self.clock.now().ticks;
         self.registry.sweep(|live| {
             let state = live.state();
-            let holds_none = state.quotas.as_ref().is_none_or(|held| held.is_empty());
-            !state.limits.is_idle(ticks) || !holds_none
+            let holds_none = state
+                .terms
+                .quotas
+                .as_ref()
+                .is_none_or(|held| held.is_empty());
+            !state.terms.limits.is_idle(ticks) || !holds_none
         });
     }
 

@@ -55,6 +55,11 @@ impl<T> Watched<T> {
         self.changes.load(Ordering::SeqCst) == copied.changes
     }
 
+    /// The number, whatever it means.
+    pub(crate) fn glance(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
     /// Swaps the value. To be called by one at a time.
     pub(crate) fn change(&self, value: T) {
         self.value.store(Arc::new(value));

@@ -113,7 +113,9 @@ impl Fronts {
     pub(super) fn recall(&self, fingerprint: Fingerprint) -> Memory {
         self.with_shelf(fingerprint, |shelf| {
             let place = shelf.place_of(fingerprint)?;
-            let pass = Arc::clone(place.pass.as_ref()?);
+            let pass = place.pass.as_ref()?;
+            pass.fetch();
+            let pass = Arc::clone(pass);
             *place.hits = place.hits.wrapping_add(1);
             *place.defence = place.defence.saturating_add(1).min(DEFENCE);
             Some(if place.hits.is_multiple_of(TOUCH_EVERY) {

@@ -171,7 +171,7 @@ impl Verifier {
             }
             Remembered::Nothing => return None,
         };
-        if pass.is_good(carrier) {
+        if pass.carrier() == carrier && pass.is_current() {
             return Some(pass);
         }
         if pass.proof().live().has_ended() {
@@ -195,6 +195,16 @@ impl Verifier {
         let pass = Arc::new(pass);
         self.fronts.remember(&pass);
         pass
+    }
+
+    /// A pass for a text that was just proven.
+    pub(crate) fn admit(
+        &self,
+        fingerprint: Fingerprint,
+        proof: Proof,
+        carrier: Carrier,
+    ) -> Arc<Pass> {
+        self.keep(Pass::new(fingerprint, proof, carrier))
     }
 
     /// Finds out about a text that is not remembered, together with everybody who asks meanwhile.
@@ -347,7 +357,7 @@ impl Work {
     }
 
     async fn renew(&self, proof: &Proof) -> Result<(), Error> {
-        let id = proof.live().state().info.id;
+        let id = proof.live().state().terms.info.id;
         for _ in 0..ATTEMPTS {
             let read_at = self.live.capture();
             let lookup = async {
