@@ -14,9 +14,9 @@ if ! command -v valgrind >/dev/null; then
     exit 1
 fi
 
-cases="bare ours ours_no_headers ours_no_limit ours_malformed ours_unknown"
+cases="bare ours ours_limit_headers ours_no_limit ours_malformed ours_unknown"
 # shellcheck disable=SC2086
-counts=$(cargo bench --quiet --features full --bench peers -- --quick --only-counts $cases)
+counts=$(cargo bench --quiet --features testing --bench peers -- --quick --only-counts $cases)
 
 if [ "${1:-}" = --write ]; then
     sed -n '/^#/p' benches/budget.txt

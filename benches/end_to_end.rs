@@ -36,7 +36,7 @@ use tokio::time::timeout;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use support::measure::wall_nanos;
-use support::ours::{ample, issue, layer};
+use support::ours::{ample, issue, telling_layer};
 use support::report::Arguments;
 
 /// Connections of the client.
@@ -83,7 +83,7 @@ async fn serve(with_layer: bool) {
         ready(Ok::<_, Infallible>(answer))
     });
     if with_layer {
-        accept(listener, layer(&issued.keys).layer(hello)).await;
+        accept(listener, telling_layer(&issued.keys).layer(hello)).await;
     } else {
         accept(listener, hello).await;
     }

@@ -30,9 +30,7 @@ fn nanos(clock: ClockId) -> u64 {
 /// Has a service serve so many batches and returns the nanoseconds of a request.
 pub fn round(entrant: &mut Entrant, world: &World, batches: usize, seed: u64) -> f64 {
     // Others ran in between: let the caches fill again.
-    if entrant.forgets {
-        entrant.warm_up();
-    }
+    entrant.warm_up();
     world.breathe();
     let mut batch = Vec::with_capacity(BATCH);
     let mut dice = Dice::new(seed);

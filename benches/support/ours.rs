@@ -58,8 +58,14 @@ pub async fn issue(count: usize, key: impl Fn() -> NewKey) -> Issued {
     Issued { keys, texts }
 }
 
-/// The layer with everything on.
+/// The layer with every check on. It tells callers nothing about their limits, as none of the others
+/// does.
 pub fn layer(keys: &ApiKeys) -> ApiKeyLayer {
+    telling_layer(keys).rate_limit_headers(false)
+}
+
+/// The same with the two headers about limits, which are there unless they are switched off.
+pub fn telling_layer(keys: &ApiKeys) -> ApiKeyLayer {
     keys.layer()
         .server("files")
         .require_scope("files:read")
@@ -102,14 +108,16 @@ impl Ours {
         ("ours_hot64", |ours, world, name| {
             ours.bearer(world, name, &layer(&ours.full.keys)).hot(64)
         }),
-        ("ours_no_headers", |ours, world, name| {
-            ours.bearer(world, name, &no_headers(&ours.full))
+        ("ours_limit_headers", |ours, world, name| {
+            ours.bearer(world, name, &telling_layer(&ours.full.keys))
         }),
-        ("ours_hot64_no_headers", |ours, world, name| {
-            ours.bearer(world, name, &no_headers(&ours.full)).hot(64)
+        ("ours_hot64_limit_headers", |ours, world, name| {
+            let layer = telling_layer(&ours.full.keys);
+            ours.bearer(world, name, &layer).hot(64)
         }),
         ("ours_no_scope", |ours, world, name| {
-            ours.bearer(world, name, &ours.full.keys.layer().server("files"))
+            let layer = ours.full.keys.layer().server("files");
+            ours.bearer(world, name, &layer.rate_limit_headers(false))
         }),
         ("ours_no_limit", |ours, world, name| {
             let keys = ours.no_limit.get_or_init(|| {
@@ -136,7 +144,7 @@ impl Ours {
             bearer(keys, world, name, &layer(&keys.keys))
         }),
         ("ours_legacy_headers", |ours, world, name| {
-            let layer = layer(&ours.full.keys).legacy_rate_limit_headers(true);
+            let layer = telling_layer(&ours.full.keys).legacy_rate_limit_headers(true);
             ours.bearer(world, name, &layer)
         }),
         ("ours_api_key_header", |ours, world, name| {
@@ -196,10 +204,6 @@ impl Ours {
 
 fn bearer(keys: &Issued, world: &World, name: &'static str, layer: &ApiKeyLayer) -> Entrant {
     Entrant::new(name, world, Shape::bearer(&keys.texts), layer.layer(bare()))
-}
-
-fn no_headers(keys: &Issued) -> ApiKeyLayer {
-    layer(&keys.keys).rate_limit_headers(false)
 }
 
 /// Requests with `X-API-Key`.
