@@ -14,7 +14,7 @@
 //! | find | one look at each place where a key may stand: `Authorization`, `X-API-Key`, and the path if the layer is told so. Nothing is copied. |
 //! | fit | prefix and length. What does not fit is refused here; no clock was read and nothing was hashed. |
 //! | fingerprint | SipHash-2-4 with 128 bits, under a random key of this process |
-//! | at hand | one cache line of this thread's table holds four passes. A pass is the proof that the text is a certain secret, a copy of the key's live state, and what handlers are told. |
+//! | at hand | one cache line of this thread's table leads to four passes. A pass is the proof that the text is a certain secret, a copy of what the key is judged by, and what handlers are told, all in one piece. |
 //! | clock | the processor's counter, once |
 //! | still so? | one load of the number of changes of the key. If it has moved, the state is read anew. |
 //! | judge | standing, expiry, address, server, scopes, access, your policies: on every request |
@@ -98,7 +98,7 @@
 //!
 //! | setting | when |
 //! |---|---|
-//! | [`keys_at_hand`](crate::ApiKeysBuilder::keys_at_hand) | Each thread keeps so many passes, of about 200 bytes each. Raise it where one thread serves more keys than that all the time; lower it where there are many threads and little memory. |
+//! | [`keys_at_hand`](crate::ApiKeysBuilder::keys_at_hand) | Each thread keeps so many passes, of about 350 bytes each. Raise it where one thread serves more keys than that all the time; lower it where there are many threads and little memory. |
 //! | [`cached_keys`](crate::ApiKeysBuilder::cached_keys) | More than there are keys in use in one process: a key that has fallen out has to be proven again. |
 //! | [`pepper`](crate::ApiKeysBuilder::pepper) | Always, where many keys may be cold at once: a restart with 100,000 keys in use costs seconds of work with it, and half an hour of Argon2id without. |
 //! | [`hash_permits`](crate::ApiKeysBuilder::hash_permits) | How many slow hashes may run at once: 19 MiB and a core each. More of them make cold keys wait less and warm ones wait for a core. |
