@@ -1,4 +1,5 @@
-//! What several gateways share over Redis: rate limits, and the signatures that were used.
+//! What several gateways share over Redis: rate limits, the signatures that were used, and word of what was
+//! changed in the store.
 //!
 //! 1. A URL that is none, and a server that refuses the user or the password, end the start. A server that
 //!    does not answer is no reason not to serve: it may come later.
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use mcp_api_keys::limit::{OutageMode, SharedLimits};
 use mcp_api_keys::redis::Redis;
+use mcp_api_keys::store::KeyStore;
 use mcp_api_keys::{ApiKeysBuilder, ErrorKind};
 
 use super::Error;
@@ -17,7 +19,8 @@ use super::setting::{Merge, Setting};
 #[derive(Clone, Default, clap::Args)]
 pub(crate) struct SharedArgs {
     /// Redis or Valkey that counts rate limits, and with --sign-replay-guard remembers signatures, for
-    /// all gateways that name it, such as redis://:password@10.0.0.7:6379
+    /// all gateways that name it, such as redis://:password@10.0.0.7:6379. What others change in the store
+    /// is heard of over it at once, if they name it too (other commands: MCP_KEYS_REDIS)
     #[arg(
         long,
         value_name = "URL",
@@ -120,6 +123,11 @@ impl Shared {
     pub(super) fn limit(&self, builder: ApiKeysBuilder) -> ApiKeysBuilder {
         let limits = SharedLimits::new(self.redis.value.limiter());
         builder.shared_limits(limits.outage(self.outage))
+    }
+
+    /// The store, with word of its changes.
+    pub(super) fn announce(&self, store: Box<dyn KeyStore>) -> Box<dyn KeyStore> {
+        Box::new(self.redis.value.announcing(store))
     }
 
     pub(super) fn redis(&self) -> &Redis {
