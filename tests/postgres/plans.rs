@@ -204,3 +204,29 @@ async fn no_list_reads_a_table_from_end_to_end() {
     }
     assert_eq!(read_from_end_to_end(&pool).await, at_first);
 }
+
+/// A name that is too long for the index of names is found all the same.
+#[tokio::test]
+async fn names_of_any_length_are_found() {
+    let schema = schema!();
+    let store = PostgresStore::connect(&schema.url).await.unwrap();
+    for (number, length) in [(1, 3), (2, 200), (3, 1_000), (4, 1_001), (5, 100_000)] {
+        let mut key = record(number);
+        key.name = format!(
+            "{}Ä日x{number}",
+            "a".repeat(length - 4 * usize::from(length > 3))
+        );
+        store.insert(&key, &act()).await.unwrap();
+        for part in [format!("AÄ日X{number}"), format!("日x{number}")] {
+            let mut filter = KeyFilter::all();
+            filter.name_contains = Some(part.clone());
+            let page = store.list(&filter, PageRequest::default()).await.unwrap();
+            let found: Vec<_> = page.records.iter().map(|found| found.id).collect();
+            assert_eq!(found, [key.id], "{part} in {length} characters");
+        }
+    }
+    let mut filter = KeyFilter::all();
+    filter.name_contains = Some("aa".repeat(600));
+    let page = store.list(&filter, PageRequest::default()).await.unwrap();
+    assert_eq!(page.records.len(), 1, "a long text is in a long name alone");
+}
