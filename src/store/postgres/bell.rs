@@ -6,12 +6,12 @@
 //! 1. When a connection was opened again the bell rings once: something may have been missed.
 //! 2. Every five seconds without a word the connection is asked for a sign of life.
 //! 3. At the beginning the store sends itself a word over another connection. If it does not come
-//!    back, something stands between that does not keep a connection for one client, as a pooler in
-//!    transaction mode does.
+//!    back, or that other connection is one that listens, or is sent words itself, then something stands
+//!    between that does not keep a connection for one client, as a pooler in transaction mode does.
 
 use async_trait::async_trait;
 use sqlx::postgres::PgListener;
-use sqlx::{Executor, PgPool, query};
+use sqlx::{AssertSqlSafe, Executor, PgPool, raw_sql};
 use tokio::time::timeout;
 
 use super::connect::pool;
@@ -56,13 +56,17 @@ impl Line for Notifications {
         // Something may have been missed until now.
         ringer.ring();
 
-        if timeout(ANSWER, self.call()).await.unwrap_or(false) {
-            match timeout(ANSWER, listener.try_recv()).await {
-                Ok(Ok(Some(_))) => ringer.ring(),
-                Ok(_) => return End::Lost,
-                Err(_) => return End::Deaf,
+        match timeout(ANSWER, self.call()).await {
+            Ok(Called::Sent) => {
+                match timeout(ANSWER, listener.try_recv()).await {
+                    Ok(Ok(Some(_))) => ringer.ring(),
+                    Ok(_) => return End::Lost,
+                    Err(_) => return End::Deaf,
+                }
+                ringer.is_heard();
             }
-            ringer.is_heard();
+            Ok(Called::OverTheSame) => return End::Deaf,
+            Ok(Called::Failed) | Err(_) => {}
         }
         ringer.is_open();
         loop {
@@ -83,17 +87,41 @@ impl Line for Notifications {
     }
 }
 
+/// What came of sending a word.
+enum Called {
+    Sent,
+    /// The other connection is, behind what stands between, the one that listens.
+    OverTheSame,
+    Failed,
+}
+
 impl Notifications {
-    /// Sends a word over another connection. Whether it went out.
-    async fn call(&self) -> bool {
+    /// Sends a word over another connection, in statements that are not prepared: a pooler may not keep
+    /// track of those.
+    async fn call(&self) -> Called {
         let Ok(mut lease) = Lease::of(&self.main).await else {
-            return false;
+            return Called::Failed;
         };
         let Ok(connection) = lease.connection() else {
-            return false;
+            return Called::Failed;
         };
-        let sent = query("SELECT pg_notify($1, 'hello')").bind(&self.channel);
-        sent.execute(connection).await.is_ok()
+        let listens =
+            "SELECT 1 FROM pg_listening_channels() channel WHERE channel LIKE 'mcp_api_keys_%'";
+        let word = format!("NOTIFY \"{}\", 'hello'", self.channel);
+        let called = match raw_sql(listens).fetch_optional(&mut *connection).await {
+            Ok(None) => connection.execute(AssertSqlSafe(word)).await.map(drop),
+            Ok(Some(_)) => return Called::OverTheSame,
+            Err(error) => Err(error),
+        };
+        match called {
+            Ok(()) => Called::Sent,
+            // A word was said to a connection that has not asked for any.
+            Err(sqlx::Error::Protocol(_)) => {
+                lease.close();
+                Called::OverTheSame
+            }
+            Err(_) => Called::Failed,
+        }
     }
 
     fn is_over(&self, ringer: &Ringer) -> bool {
