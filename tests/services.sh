@@ -7,7 +7,8 @@
 #   source tests/services.sh           gives start_services FOLDER and stop_services
 #
 # DATABASE_URL, REDIS_URL and MCP_KEYS_REQUIRE_SERVICES=1 are exported. An address that is set already is
-# used as it is, and nothing is started for it. Missing packages are installed with apt-get by root;
+# used as it is, and nothing is started for it. PgBouncer is installed where PostgreSQL is started; a test
+# starts it. Missing packages are installed with apt-get by root;
 # whoever is not root is told what is missing.
 
 services_postgres_folder='' services_postgres_data='' services_postgres_bin='' services_redis_pid=''
@@ -58,6 +59,9 @@ services_start_postgres() {
         services_postgres_folder=$(mktemp -d /dev/shm/mcp-keys-tests-XXXXXX)
     else
         services_postgres_folder=$(mktemp -d "$1/postgres-XXXXXX")
+    fi
+    if ! PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null; then
+        services_install pgbouncer pgbouncer || return 1
     fi
     folder=$services_postgres_folder
     # PostgreSQL refuses to run as root.

@@ -1,10 +1,11 @@
 //! What several processes share over Redis or Valkey (feature `redis`).
 //!
-//! One [`Redis`] gives three things, each of which works without the others:
+//! One [`Redis`] gives four things, each of which works without the others:
 //!
 //! * [`RedisLimiter`] counts the rate limits of keys for all processes together, exactly.
 //! * [`RedisReplayGuard`] takes each signature once, whichever process it reaches.
 //! * [`RedisQuotaLedger`] counts quotas, which otherwise are counted in the store.
+//! * [`Announced`] and [`ChangeChannel`] tell processes that share a store that it has changed.
 //!
 //! ```no_run
 //! use mcp_api_keys::limit::{OutageMode, SharedLimits};
@@ -25,22 +26,27 @@
 //!
 //! # What holds
 //!
-//! 1. Redis 5 or later, or any Valkey: one server, or a name that leads to the one that takes writes. The
-//!    entries of one key have its id as their hash tag, so they stand together in a cluster; this client
-//!    itself speaks to one server, and a cluster needs a proxy in front.
+//! 1. Redis 5 or later, or any Valkey: one server, or a name that leads to the one that takes writes. This
+//!    client speaks to one address. It asks no Sentinel and follows no `MOVED` of a cluster: those need
+//!    something in front of them, see
+//!    [shared limits](crate::manual::how_to::shared_limits#sentinel-and-cluster). The entries of one key have
+//!    its id as their hash tag, so they stand together in a cluster.
 //! 2. Every decision is one script, run by the server, on the server's clock. How the clocks of the
 //!    processes stand does not matter.
 //! 3. A call takes 50 ms at most ([`patience`](Redis::patience)). When one gets no answer, the following
 //!    ones fail at once, and the server is looked for twice a second in the background. Who may pass
-//!    meanwhile is a setting of each of the three.
+//!    meanwhile is a setting of each of the first three; words of changes are lost.
 //! 4. Names hold the key's id and the name of a limit or quota, or the digest of a signature; values hold
-//!    numbers. No part of a secret ever reaches Redis.
+//!    numbers. A word of a change says nothing but that there was one. No part of a secret ever reaches
+//!    Redis.
 //! 5. Everything expires by itself: a limit when its whole burst is there again, a signature when it is
 //!    too old to pass, a quota two months after its last use.
 //! 6. Redis forgets when it is emptied, when it evicts, and what it has not yet written when it crashes.
 //!    A limit that is forgotten starts afresh, a signature passes once more. Set `maxmemory-policy
 //!    noeviction`.
 
+mod announced;
+mod channel;
 mod limiter;
 mod link;
 mod quotas;
@@ -52,12 +58,15 @@ use std::time::Duration;
 
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
 
+pub use self::announced::Announced;
+pub use self::channel::ChangeChannel;
 pub use self::limiter::RedisLimiter;
 use self::link::{Link, Terms};
 pub use self::quotas::RedisQuotaLedger;
 pub use self::replay::RedisReplayGuard;
 use crate::error::{Error, ErrorKind};
 use crate::key::KeyId;
+use crate::store::KeyStore;
 
 /// A server of Redis or Valkey. Clones share one connection.
 #[derive(Clone)]
@@ -222,6 +231,17 @@ impl Redis {
     /// [`ApiKeysBuilder::quota_ledger`](crate::keys::ApiKeysBuilder::quota_ledger).
     pub fn quota_ledger(&self) -> RedisQuotaLedger {
         RedisQuotaLedger::new(self.clone())
+    }
+
+    /// Announces what is written to `store`, and hears of what others announce.
+    pub fn announcing<S: KeyStore>(&self, store: S) -> Announced<S> {
+        Announced::over(self.clone(), store)
+    }
+
+    /// Rings when others [announce](Self::announcing) a write: for
+    /// [`ApiKeysBuilder::change_bell`](crate::keys::ApiKeysBuilder::change_bell).
+    pub fn change_channel(&self) -> ChangeChannel {
+        ChangeChannel::of(self.clone())
     }
 
     /// The name of something that belongs to a key.

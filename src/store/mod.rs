@@ -11,6 +11,8 @@
 mod bell;
 mod filter;
 mod ledger;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub(crate) mod line;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -38,7 +38,7 @@ use self::pool::{HashPool, Memory as Blocks};
 pub(crate) use self::scheme::StoredHash;
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::{ApiKey, Carrier, Credential, CredentialId, Handle, KeyRecord, ParsedKey};
 use crate::live::Live;
 use crate::rejection::RejectionKind;
@@ -224,7 +224,13 @@ impl Verifier {
 
     /// Reads the row of a known key again, without any hashing: its live state has grown old.
     pub(crate) async fn renew(&self, proof: &Proof) -> Result<(), Error> {
-        self.work.renew(proof).await
+        let (work, proof) = (Arc::clone(&self.work), proof.clone());
+        // In a task of its own, as proving is: a store that panics is one that does not answer.
+        let renewal = tokio::spawn(async move { work.renew(&proof).await });
+        renewal.await.unwrap_or_else(|panic| {
+            let message = "the key store failed while a key was read again";
+            Err(Error::new(ErrorKind::Unavailable, message).with_source(panic))
+        })
     }
 
     /// The stored form of a new key.

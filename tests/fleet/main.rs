@@ -15,6 +15,8 @@
 #![allow(clippy::print_stdout, reason = "the figures are the point")]
 #![allow(clippy::disallowed_methods, reason = "waits are measured")]
 
+mod batches;
+mod changes;
 mod limiters;
 mod nodes;
 mod on_redis;

@@ -21,6 +21,7 @@ mod news;
 mod opening;
 mod outages;
 mod plans;
+mod pooler;
 #[cfg(feature = "cli")]
 mod program;
 mod proxy;

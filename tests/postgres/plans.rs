@@ -1,15 +1,16 @@
 //! Which indexes the lists use, with many keys.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use mcp_api_keys::key::Revision;
+use mcp_api_keys::Timestamp;
+use mcp_api_keys::key::{Revision, StatusKind};
 use mcp_api_keys::store::{AuditPage, KeyFilter, KeyStore, PageRequest, PostgresStore};
 use mcp_api_keys::testing::act;
 use mcp_api_keys::testing::records::{handle, record};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::world::{execute, schema};
+use crate::world::{ALONE, execute, percentile, schema};
 
 /// The tables that were read from end to end, and how often.
 async fn read_from_end_to_end(pool: &PgPool) -> Vec<(String, i64)> {
@@ -26,8 +27,97 @@ async fn read_from_end_to_end(pool: &PgPool) -> Vec<(String, i64)> {
     .unwrap()
 }
 
+/// A filter for each condition, with few, many and no keys that meet it, and some together.
+fn filters() -> Vec<(&'static str, KeyFilter)> {
+    let with = |set: fn(&mut KeyFilter)| {
+        let mut filter = KeyFilter::all();
+        set(&mut filter);
+        filter
+    };
+    let standing = |set: fn(&mut KeyFilter)| {
+        let mut filter = KeyFilter::default();
+        set(&mut filter);
+        filter
+    };
+    let at = |millis| Some(Timestamp::from_millis(millis));
+    let name = |part: &str| {
+        let mut filter = KeyFilter::default();
+        filter.name_contains = Some(part.to_owned());
+        filter
+    };
+    let expiring = |millis| {
+        let mut filter = KeyFilter::default();
+        filter.expires_before = at(millis);
+        filter
+    };
+    let created = |millis| {
+        let mut filter = KeyFilter::default();
+        filter.created_before = at(millis);
+        filter
+    };
+    vec![
+        ("by id", with(|_| ())),
+        ("standing", KeyFilter::default()),
+        (
+            "of an owner",
+            with(|f| f.owner = Some("owner-77".parse().unwrap())),
+        ),
+        (
+            "on a plan",
+            with(|f| f.plan = Some("free".parse().unwrap())),
+        ),
+        ("disabled", with(|f| f.status = Some(StatusKind::Disabled))),
+        ("revoked", with(|f| f.status = Some(StatusKind::Revoked))),
+        ("connections", with(|f| f.connections = Some(true))),
+        (
+            "standing connections",
+            standing(|f| f.connections = Some(true)),
+        ),
+        ("no connections", with(|f| f.connections = Some(false))),
+        (
+            "by server",
+            with(|f| f.server = Some("files".parse().unwrap())),
+        ),
+        (
+            "by a rare server",
+            standing(|f| f.server = Some("rare".parse().unwrap())),
+        ),
+        (
+            "by no server",
+            standing(|f| f.server = Some("none".parse().unwrap())),
+        ),
+        (
+            "by a server and an owner",
+            standing(|f| {
+                f.server = Some("rare".parse().unwrap());
+                f.owner = Some("owner-77".parse().unwrap());
+            }),
+        ),
+        ("by a rare name", name("99999")),
+        ("by a name of many", name("KEY 9")),
+        ("by a name of none", name("zzz")),
+        ("by two letters of none", name("zz")),
+        ("few that expire", expiring(1_000)),
+        ("many that expire", expiring(90_000)),
+        ("few that are old", created(1_000)),
+        ("many that are old", created(50_000)),
+        (
+            "a name and a time",
+            standing(|f| {
+                f.name_contains = Some("key 77".to_owned());
+                f.created_before = Some(Timestamp::from_millis(80_000));
+            }),
+        ),
+        (
+            "idle",
+            standing(|f| f.idle_since = Some(Timestamp::from_millis(50_000))),
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn no_list_reads_a_table_from_end_to_end() {
+    let _alone = ALONE.lock().await;
     let schema = schema!();
     // One connection, whose counts can be waited for.
     let options: PgConnectOptions = schema.url.parse().unwrap();
@@ -45,8 +135,9 @@ async fn no_list_reads_a_table_from_end_to_end() {
         "INSERT INTO api_keys (id, revision, name, owner, plan, client, status, all_servers,
                                created_at, expires_at, record)
          SELECT 'key_1' || lpad(i::TEXT, 21, '0'), i + 1, 'key ' || i, 'owner-' || i % 5000,
-                CASE WHEN i % 1000 = 0 THEN 'free' END, NULL,
-                CASE WHEN i % 10 = 0 THEN 'revoked' ELSE 'active' END, TRUE, i, NULL,
+                CASE WHEN i % 1000 = 0 THEN 'free' END, CASE WHEN i % 501 = 0 THEN 'desk' END,
+                CASE WHEN i % 10 = 0 THEN 'revoked' WHEN i % 777 = 0 THEN 'disabled' ELSE 'active' END,
+                TRUE, i, CASE WHEN i % 51 = 0 THEN i END,
                 (SELECT record FROM api_keys LIMIT 1)
          FROM generate_series(1, 100000) i;
          UPDATE api_keys SET all_servers = FALSE WHERE created_at % 3 > 0;
@@ -66,45 +157,33 @@ async fn no_list_reads_a_table_from_end_to_end() {
     )
     .await;
 
-    let filter = |set: fn(&mut KeyFilter)| {
-        let mut filter = KeyFilter::all();
-        set(&mut filter);
-        filter
-    };
-    let filters = [
-        ("by id", filter(|_| ())),
-        (
-            "of an owner",
-            filter(|f| f.owner = Some("owner-77".parse().unwrap())),
-        ),
-        (
-            "on a plan",
-            filter(|f| f.plan = Some("free".parse().unwrap())),
-        ),
-        (
-            "by name",
-            filter(|f| f.name_contains = Some("99999".to_owned())),
-        ),
-        ("standing", KeyFilter::default()),
-        (
-            "by server",
-            filter(|f| f.server = Some("files".parse().unwrap())),
-        ),
-        (
-            "by a rare server",
-            filter(|f| f.server = Some("rare".parse().unwrap())),
-        ),
-    ];
     let at_first = read_from_end_to_end(&pool).await;
     assert!(!at_first.is_empty(), "filling the tables is counted");
-    for (name, filter) in filters {
-        // Often enough for the server to think of a plan for every filter at once.
-        for _ in 0..7 {
-            // Rows made up here do not read back; that they were found is enough.
-            let found = store.list(&filter, PageRequest::first(50)).await;
-            drop(found);
+    for (name, filter) in filters() {
+        let mut times = Vec::new();
+        for (page, after) in [("first", 0), ("deep", 90_000), ("last", 99_990)] {
+            let page_of_it = PageRequest {
+                after: (after > 0).then(|| format!("key_1{after:021}").parse().unwrap()),
+                ..PageRequest::first(50)
+            };
+            let mut of_page = Vec::new();
+            // Often enough for the server to think of a plan for every filter at once.
+            for _ in 0..7 {
+                let start = Instant::now();
+                // Rows made up here do not read back; that they were found is enough.
+                drop(store.list(&filter, page_of_it).await);
+                of_page.push(start.elapsed());
+            }
+            times.push((page, percentile(&mut of_page, 50.0)));
         }
+        println!("100,000 keys, {name}: {times:?}");
         assert_eq!(read_from_end_to_end(&pool).await, at_first, "{name}");
+        // What is idle is tried key by key, and so is a text that is too short for the index.
+        let is_tried = ["idle", "by two letters of none"].contains(&name);
+        let bound = Duration::from_millis(if is_tried { 3_000 } else { 100 });
+        for (page, time) in times {
+            assert!(time <= bound, "{name}, {page} page: {time:?}");
+        }
     }
     for number in 0..7 {
         drop(store.find_by_handle(&format!("h{number}")).await);
@@ -124,4 +203,30 @@ async fn no_list_reads_a_table_from_end_to_end() {
         store.audit(&filter, AuditPage::newest(20)).await.unwrap();
     }
     assert_eq!(read_from_end_to_end(&pool).await, at_first);
+}
+
+/// A name that is too long for the index of names is found all the same.
+#[tokio::test]
+async fn names_of_any_length_are_found() {
+    let schema = schema!();
+    let store = PostgresStore::connect(&schema.url).await.unwrap();
+    for (number, length) in [(1, 3), (2, 200), (3, 1_000), (4, 1_001), (5, 100_000)] {
+        let mut key = record(number);
+        key.name = format!(
+            "{}Ä日x{number}",
+            "a".repeat(length - 4 * usize::from(length > 3))
+        );
+        store.insert(&key, &act()).await.unwrap();
+        for part in [format!("AÄ日X{number}"), format!("日x{number}")] {
+            let mut filter = KeyFilter::all();
+            filter.name_contains = Some(part.clone());
+            let page = store.list(&filter, PageRequest::default()).await.unwrap();
+            let found: Vec<_> = page.records.iter().map(|found| found.id).collect();
+            assert_eq!(found, [key.id], "{part} in {length} characters");
+        }
+    }
+    let mut filter = KeyFilter::all();
+    filter.name_contains = Some("aa".repeat(600));
+    let page = store.list(&filter, PageRequest::default()).await.unwrap();
+    assert_eq!(page.records.len(), 1, "a long text is in a long name alone");
 }

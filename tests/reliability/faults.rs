@@ -62,6 +62,49 @@ async fn faulty_verification(fault: Fault, call: Call, nth: u64) {
     }
 }
 
+/// A known key whose row is read again, since it was changed elsewhere: every fault of that reading is
+/// told as an outage, and the next request is well.
+#[tokio::test(start_paused = true)]
+async fn a_fault_while_a_changed_key_is_read_again_is_an_outage() {
+    for fault in [Fault::Fail, Fault::Panic, Fault::Hang, Fault::Lose] {
+        let memory = MemoryStore::new();
+        let elsewhere = builder(memory.clone()).build().await.unwrap();
+        let issued = issue(&elsewhere).await;
+        let key = issued.key().expose_secret();
+        let store = FaultyStore::new(memory);
+        let faults = store.faults();
+        let keys = builder(store).build().await.unwrap();
+        let guarded = Guarded::new(keys.layer());
+        assert_eq!(guarded.send(key).await.status(), StatusCode::OK);
+        let rename = mcp_api_keys::KeyUpdate::new().name("changed");
+        elsewhere
+            .manager()
+            .update(issued.info().id, rename)
+            .await
+            .unwrap();
+        keys.catch_up().await.unwrap();
+
+        let before = faults.calls_of(Call::Get);
+        faults.nth_call_of(Call::Get, 1, fault);
+        let answer = tokio::time::timeout(Duration::from_secs(30), guarded.send(key)).await;
+        let answer = answer.expect("an answer in time");
+        assert_eq!(faults.calls_of(Call::Get), before + 1, "{fault:?}");
+        assert_eq!(
+            answer.status(),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{fault:?}"
+        );
+        assert_eq!(answer.head.headers["retry-after"], "1", "{fault:?}");
+        assert_eq!(guarded.calls(), 1, "{fault:?}");
+        faults.clear();
+        assert_eq!(
+            guarded.send(key).await.status(),
+            StatusCode::OK,
+            "{fault:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_stored_hash_that_cannot_be_used_is_an_outage_of_that_key_alone() {
     use mcp_api_keys::store::KeyStore;

@@ -5,7 +5,12 @@
 //!    `MCP_KEYS_PREVIOUS_PEPPERS` holds any number of them, separated by commas. No error repeats
 //!    them. `MCP_KEYS_SESSION_SECRET` is at least 16 bytes in such digits. A secret stands in the
 //!    environment because command lines are for everybody to read.
+//! 3. With `MCP_KEYS_REDIS`, what a command writes is announced there. It waits a second for that at
+//!    most, and succeeds without.
 
+use std::time::Duration;
+
+use mcp_api_keys::redis::Redis;
 use mcp_api_keys::store::{KeyStore, PostgresStore, SqliteStore};
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
 use zeroize::Zeroizing;
@@ -13,6 +18,10 @@ use zeroize::Zeroizing;
 const PEPPER: &str = "MCP_KEYS_PEPPER";
 const PREVIOUS: &str = "MCP_KEYS_PREVIOUS_PEPPERS";
 const SESSIONS: &str = "MCP_KEYS_SESSION_SECRET";
+const REDIS: &str = "MCP_KEYS_REDIS";
+
+/// How long a command waits until its change is announced. Its connection is made for it.
+const ANNOUNCE: Duration = Duration::from_secs(1);
 
 /// A store that was opened by its URL.
 #[derive(Clone, Debug)]
@@ -51,6 +60,21 @@ impl Store {
             Self::Sqlite(store) => drop(store.close().await),
         }
     }
+}
+
+/// The store, whose changes are announced over the Redis of the environment, if there is one.
+///
+/// # Errors
+///
+/// `InvalidInput` naming the variable, if it holds no URL of Redis.
+pub(crate) fn announced(store: Box<dyn KeyStore>) -> Result<Box<dyn KeyStore>, Error> {
+    let Some(url) = variable(REDIS)? else {
+        return Ok(store);
+    };
+    let shape = "must be a URL such as redis://127.0.0.1:6379";
+    // The cause may repeat it, and with it a password.
+    let redis = Redis::open(&url).map_err(|_| Error::invalid(REDIS, shape))?;
+    Ok(Box::new(redis.patience(ANNOUNCE).announcing(store)))
 }
 
 /// Starts to wire up the keys in `store`, with the peppers of the environment.

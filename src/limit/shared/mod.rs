@@ -1,5 +1,6 @@
 //! Rate limits that several processes share.
 
+mod batches;
 mod outage;
 
 use std::fmt;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::batches::Batched;
 use super::{Charge, Decision, SharedLimiter};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, LimitStatus, RateLimit};
@@ -124,6 +125,48 @@ impl SharedLimits {
     /// Sets what happens while the limiter does not answer. Default: each process counts for itself.
     pub fn outage(mut self, mode: OutageMode) -> Self {
         self.outage = mode;
+        self
+    }
+
+    /// Takes from the limiter for up to so many `requests` of a busy key at once, and spends what is left
+    /// of that on this node, for `hold` at most. Default: each request by itself, exactly.
+    ///
+    /// It saves round trips and costs exactness. With *n* nodes and batches of *b*, for each key and each
+    /// set of costs that its requests have:
+    ///
+    /// * From the beginning on, no more is admitted than the burst and the rate: everything is charged
+    ///   before it is spent.
+    /// * A window of time may admit up to *n* × (*b* − 1) more than the burst and its rate, and no more than
+    ///   the rate brings back in `hold`: what was taken before it began.
+    /// * A node may refuse while others hold up to (*n* − 1) × (*b* − 1) requests that they do not need,
+    ///   for `hold`, and for the second in which it remembers that it was refused. What is left is given
+    ///   back then. What a node holds that is killed, or that Redis does not hear of, is lost, and comes
+    ///   back at the limit's rate.
+    /// * A request is charged to all of its limits or to none, as without batches.
+    ///
+    /// A batch begins with one request and doubles while a key is busy. It is never more than the burst or
+    /// half of what is left of it, so near its limit a key is counted exactly again. Choose *b* below a
+    /// tenth of the smallest burst divided by *n*, and `hold` about 100 ms. One request, or none, is no
+    /// batch.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use mcp_api_keys::limit::SharedLimits;
+    /// # #[cfg(feature = "redis")]
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use mcp_api_keys::redis::Redis;
+    ///
+    /// let redis = Redis::open("redis://127.0.0.1/")?;
+    /// let limits = SharedLimits::new(redis.limiter()).batches(20, Duration::from_millis(100));
+    /// # let _ = limits;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn batches(mut self, requests: u32, hold: Duration) -> Self {
+        if requests > 1 {
+            self.limiter = Arc::new(Batched::new(self.limiter, requests, hold));
+        }
         self
     }
 

@@ -1,6 +1,7 @@
 //! Many nodes behind a load balancer: what to set up, and what each outage does.
 //!
 //! * [What nodes have in common](#what-nodes-have-in-common)
+//! * [Word over Redis](#word-over-redis)
 //! * [The load balancer](#the-load-balancer)
 //! * [Health checks](#health-checks)
 //! * [What each outage does](#what-each-outage-does)
@@ -20,6 +21,31 @@
 //! | quotas | nothing: they are counted in the store | nothing | |
 //! | used signatures | a replay guard over Redis | `MCP_KEYS_REDIS`, with `--sign-replay-guard` | a request may be sent again once to each node |
 //! | MCP sessions and tasks | the secret of [`McpLayer`](crate::layer::McpLayer) | `MCP_KEYS_SESSION_SECRET` | a session that one node began is unknown on the others |
+//!
+//! # Word over Redis
+//!
+//! PostgreSQL tells nodes of changes by itself. A SQLite file that several processes of a machine use does
+//! not, nor does PostgreSQL behind a pooler in transaction mode: changes are found at the next poll then.
+//! With Redis they are heard of at once:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::redis::Redis;
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//!
+//! let redis = Redis::connect("redis://127.0.0.1/").await?;
+//! let store = MemoryStore::new(); // Or any other.
+//! let keys = ApiKeys::builder(redis.announcing(store)).build().await?;
+//! # let _ = keys;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Gateways do it with `--redis`, whichever store they have, and other commands of `mcp-keys` when
+//! `MCP_KEYS_REDIS` is set. A word says nothing but that something has changed. A write waits for it 50 ms at
+//! most (a command: a second), not at all while Redis is known to be away, and never fails for it; a word
+//! that is lost costs the time until the next poll. Two processes on one SQLite file: refused 7 ms after the
+//! revocation, 11 ms at the 99th percentile. See [`Announced`](crate::redis::Announced).
 //!
 //! # The load balancer
 //!

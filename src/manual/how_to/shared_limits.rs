@@ -3,8 +3,10 @@
 //! * [What is shared, and what need not be](#what-is-shared-and-what-need-not-be)
 //! * [Over Redis or Valkey](#over-redis-or-valkey)
 //! * [How exact that is](#how-exact-that-is)
+//! * [Fewer round trips](#fewer-round-trips)
 //! * [When Redis does not answer](#when-redis-does-not-answer)
 //! * [Setting Redis up](#setting-redis-up)
+//! * [Sentinel and cluster](#sentinel-and-cluster)
 //! * [A limiter of your own](#a-limiter-of-your-own)
 //!
 //! # What is shared, and what need not be
@@ -59,6 +61,26 @@
 //!
 //! Only the last admits more than the limit says.
 //!
+//! # Fewer round trips
+//!
+//! Where a limit need not be exact for every moment, a node can take for several requests of a busy key at
+//! once, [`batches(20, 100 ms)`](crate::limit::SharedLimits::batches), and spend them without asking. The
+//! gateway does it with `--redis-batch 20`. Nothing is admitted that was not charged before, so since the
+//! beginning no more is admitted than the burst and the rate; a window may admit a little more, and a node may
+//! refuse a little early, by bounds that stand there. Measured on two shared cores, one node, other programs
+//! beside it:
+//!
+//! | batches of | callers | round trips for 1,000 requests | p50 of a request |
+//! |---|---|---|---|
+//! | 1 (exact) | 1 | 1,000 | 33 µs |
+//! | 10 | 1 | 101 | 1.9 µs |
+//! | 100 | 1 | 12 | 1.8 µs |
+//! | 1 (exact) | 64 | 1,000 | 1.0 ms |
+//! | 10 | 64 | 740 | 0.8 ms |
+//! | 100 | 64 | 220 of the first 2,000 | 1.9 µs |
+//!
+//! So a batch should be no smaller than the requests of one key that a node serves at the same time.
+//!
 //! # When Redis does not answer
 //!
 //! The first calls that get no answer wait for 50 ms ([`patience`](crate::redis::Redis::patience)); from then
@@ -97,10 +119,29 @@
 //! * Persistence is not needed for limits: a restart gives every key its burst, once. For signatures it is,
 //!   or a request can be sent again after a restart.
 //! * A [prefix](crate::redis::Redis::prefix) for each set of keys, if several share a server. A user with
-//!   `~mcp-keys:* +@read +@write +@scripting +@connection +time` is enough.
+//!   `~mcp-keys:* +@read +@write +@scripting +@connection +time` is enough; to tell of changes it also needs
+//!   `+publish +subscribe &mcp-keys:changes` (without the last before Redis 6.2).
 //! * `DEL mcp-keys:{<id of the key>}:limit:<name>` gives a key its burst again, within a second.
 //! * `rediss://` for TLS, and [`open_trusting`](crate::redis::Redis::open_trusting) with an authority of your
 //!   own. Redis learns ids of keys and how often they are used, and no part of a secret.
+//!
+//! # Sentinel and cluster
+//!
+//! **What is offered:** one address, which has to lead to a server that takes writes. **What is not:** this
+//! client asks no Sentinel who the primary is, and follows no `MOVED` or `ASK` of a cluster.
+//!
+//! * **Sentinel:** put a TCP proxy before it that leads to the primary (HAProxy with a check of `INFO
+//!   replication`), or a name that is moved at a failover. A server that has become a replica refuses writes;
+//!   that counts as an outage, and the address is connected to anew twice a second until it takes writes.
+//! * **A cluster:** put a proxy before it that speaks to one client as one server does (Envoy, or the one
+//!   endpoint of a managed service). All that belongs to a key stands in one slot, so each script reaches one
+//!   server. Not every proxy passes PUBLISH and SUBSCRIBE on: if it does not, that is logged once, and changes
+//!   are found by polling.
+//! * **A managed endpoint** (ElastiCache without cluster mode, Memorystore, Azure Cache and the like) is one
+//!   address, as it should be.
+//!
+//! Tested are one server, one in cluster mode that has all slots, and servers that are killed, started again
+//! and silent; no Sentinel and no proxy.
 //!
 //! # A limiter of your own
 //!

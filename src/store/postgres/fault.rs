@@ -55,6 +55,10 @@ fn told(code: &str, constraint: Option<&str>) -> Error {
             unavailable("the key database is shutting down or starting up")
         }
         ("40001" | "40P01", _) => unavailable("the key database asks for the call to be repeated"),
+        ("26000" | "42P05", _) => unavailable(
+            "statements do not stay on one connection: a pooler in transaction mode has to keep track of \
+             prepared statements (PgBouncer 1.21 or newer, with max_prepared_statements)",
+        ),
         // What breaks a rule of the tables, what they lack, and what PostgreSQL itself calls damage.
         (code, _)
             if ["22", "23", "42", "XX"]

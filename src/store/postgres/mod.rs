@@ -36,7 +36,7 @@ use async_trait::async_trait;
 use sqlx::{PgPool, query_as};
 use tokio::sync::Mutex;
 
-use self::bell::Bell;
+use self::bell::bell;
 use self::connect::Pools;
 use self::fault::failed;
 use self::lease::{Lease, bounded};
@@ -253,8 +253,7 @@ impl KeyStore for PostgresStore {
     }
 
     fn change_bell(&self) -> Option<Box<dyn ChangeBell>> {
-        let bell = Bell::listening(self.pool.clone(), self.channel.to_string());
-        Some(Box::new(bell))
+        Some(Box::new(bell(self.pool.clone(), self.channel.to_string())))
     }
 
     async fn document(&self, subject: &Subject) -> Result<Option<Document>, Error> {

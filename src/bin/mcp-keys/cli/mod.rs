@@ -135,7 +135,7 @@ impl Keys {
         let url = self.url()?;
         block_on(async {
             let store = setup::Store::open(url).await?;
-            let done = match setup::builder(store.any()) {
+            let done = match setup::announced(store.any()).and_then(setup::builder) {
                 Ok(builder) => match builder.format(format).build().await {
                     Ok(keys) => {
                         let manager = keys.manager().acting_as(self.principal.clone());

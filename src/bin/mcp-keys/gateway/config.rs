@@ -73,6 +73,7 @@ struct File {
     unbound_tasks: Option<bool>,
     max_body: Option<Amount>,
     redis: Option<String>,
+    redis_batch: Option<u32>,
     redis_outage: Option<String>,
     redis_ca: Option<PathBuf>,
     tls_cert: Option<PathBuf>,
@@ -157,6 +158,7 @@ impl Merge {
         let rules = self.rules(args.rules, rules)?;
         let shared = SharedFields {
             redis: file.redis,
+            redis_batch: file.redis_batch,
             redis_outage: file.redis_outage,
             redis_ca: file.redis_ca,
         };
@@ -277,6 +279,7 @@ mod tests {
             max_body = "1MiB"
             redis = "redis://:hunter2@h:7000"
             redis_outage = "closed"
+            redis_batch = 20
             tls_cert = "c.pem"
             tls_key = "k.pem"
             upstream_ca = ["a.pem", "b.pem"]
@@ -304,7 +307,7 @@ mod tests {
         assert_eq!(config.routes[2].read_only_tools, ["read"]);
         assert!(config.hosts.is_some());
         let shared = format!("{:?}", config.shared.as_ref().unwrap());
-        for part in ["h:7000", "Closed"] {
+        for part in ["h:7000", "Closed", "batch: 20"] {
             assert!(shared.contains(part), "{part}: {shared}");
         }
         let rules = format!("{:?}", config.rules);

@@ -154,6 +154,10 @@ pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(
     log_to_stderr();
     let config = Config::load(args)?;
     let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
+    let store = match &config.shared {
+        Some(shared) => shared.announce(store),
+        None => store,
+    };
     let mut builder = setup::builder(store)
         .map_err(Error::of_keys)?
         .client_ip(config.client_ip.clone())

@@ -1,13 +1,16 @@
-//! What several gateways share over Redis: rate limits, and the signatures that were used.
+//! What several gateways share over Redis: rate limits, the signatures that were used, and word of what was
+//! changed in the store.
 //!
 //! 1. A URL that is none, and a server that refuses the user or the password, end the start. A server that
 //!    does not answer is no reason not to serve: it may come later.
 //! 2. No error repeats the URL, which may hold a password.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mcp_api_keys::limit::{OutageMode, SharedLimits};
 use mcp_api_keys::redis::Redis;
+use mcp_api_keys::store::KeyStore;
 use mcp_api_keys::{ApiKeysBuilder, ErrorKind};
 
 use super::Error;
@@ -17,7 +20,8 @@ use super::setting::{Merge, Setting};
 #[derive(Clone, Default, clap::Args)]
 pub(crate) struct SharedArgs {
     /// Redis or Valkey that counts rate limits, and with --sign-replay-guard remembers signatures, for
-    /// all gateways that name it, such as redis://:password@10.0.0.7:6379
+    /// all gateways that name it, such as redis://:password@10.0.0.7:6379. What others change in the store
+    /// is heard of over it at once, if they name it too (other commands: MCP_KEYS_REDIS)
     #[arg(
         long,
         value_name = "URL",
@@ -31,6 +35,12 @@ pub(crate) struct SharedArgs {
     #[arg(long, value_name = "MODE")]
     pub(super) redis_outage: Option<String>,
 
+    /// Take from Redis for up to so many requests of a busy key at once, and spend them here within 100 ms.
+    /// Saves round trips; for a moment N gateways may admit N times that too many or too few [default:
+    /// each request by itself, exactly]
+    #[arg(long, value_name = "REQUESTS")]
+    pub(super) redis_batch: Option<u32>,
+
     /// Authority that the certificate of a rediss:// server comes from, instead of those that the web
     /// trusts: a PEM file
     #[arg(long, value_name = "FILE")]
@@ -41,6 +51,7 @@ pub(crate) struct SharedArgs {
 #[derive(Default)]
 pub(super) struct SharedFields {
     pub(super) redis: Option<String>,
+    pub(super) redis_batch: Option<u32>,
     pub(super) redis_ca: Option<PathBuf>,
     pub(super) redis_outage: Option<String>,
 }
@@ -50,7 +61,11 @@ pub(super) struct SharedFields {
 pub(super) struct Shared {
     redis: Setting<Redis>,
     outage: OutageMode,
+    batch: u32,
 }
+
+/// How long what was taken for several requests is kept.
+const HOLD: Duration = Duration::from_millis(100);
 
 impl Merge {
     pub(super) fn shared(
@@ -60,13 +75,15 @@ impl Merge {
     ) -> Result<Option<Shared>, Error> {
         let redis = self.pick("redis", flags.redis, file.redis);
         let outage = self.pick("redis_outage", flags.redis_outage, file.redis_outage);
+        let batch = self.pick("redis_batch", flags.redis_batch, file.redis_batch);
         let authority = self.pick("redis_ca", flags.redis_ca, file.redis_ca);
         let Some(redis) = redis.filter(|redis| !redis.value.is_empty()) else {
             const ALONE: &str = "means nothing without --redis";
-            return match (outage, authority) {
-                (Some(outage), _) => Err(outage.wrong(ALONE)),
-                (None, Some(authority)) => Err(authority.wrong(ALONE)),
-                (None, None) => Ok(None),
+            return match (outage, batch, authority) {
+                (Some(outage), ..) => Err(outage.wrong(ALONE)),
+                (None, Some(batch), _) => Err(batch.wrong(ALONE)),
+                (None, None, Some(authority)) => Err(authority.wrong(ALONE)),
+                (None, None, None) => Ok(None),
             };
         };
         let shape = "must be a URL such as redis://127.0.0.1:6379 or rediss://";
@@ -90,7 +107,16 @@ impl Merge {
             Some(outage) => outage.read(mode)?.value,
             None => OutageMode::default(),
         };
-        Ok(Some(Shared { redis, outage }))
+        let batch = match batch {
+            Some(batch) if batch.value == 0 => return Err(batch.wrong("must be at least 1")),
+            Some(batch) => batch.value,
+            None => 1,
+        };
+        Ok(Some(Shared {
+            redis,
+            outage,
+            batch,
+        }))
     }
 }
 
@@ -119,7 +145,12 @@ impl Shared {
 
     pub(super) fn limit(&self, builder: ApiKeysBuilder) -> ApiKeysBuilder {
         let limits = SharedLimits::new(self.redis.value.limiter());
-        builder.shared_limits(limits.outage(self.outage))
+        builder.shared_limits(limits.outage(self.outage).batches(self.batch, HOLD))
+    }
+
+    /// The store, with word of its changes.
+    pub(super) fn announce(&self, store: Box<dyn KeyStore>) -> Box<dyn KeyStore> {
+        Box::new(self.redis.value.announcing(store))
     }
 
     pub(super) fn redis(&self) -> &Redis {
@@ -146,6 +177,7 @@ mod tests {
         let flags = SharedArgs {
             redis: some(redis),
             redis_outage: some(outage),
+            redis_batch: None,
             redis_ca: None,
         };
         Merge { path: None }.shared(flags, SharedFields::default())
@@ -170,6 +202,23 @@ mod tests {
             let error = shared(redis, outage).unwrap_err().to_string();
             assert!(error.starts_with(begins), "{begins}: {error}");
             assert!(!error.contains("hunter2"));
+        }
+        let batch = |redis: Option<&str>, batch| {
+            let flags = SharedArgs {
+                redis: redis.map(str::to_owned),
+                redis_batch: Some(batch),
+                ..SharedArgs::default()
+            };
+            let shared = Merge { path: None }.shared(flags, SharedFields::default());
+            shared.map(|shared| shared.unwrap().batch)
+        };
+        assert_eq!(batch(Some("redis://h"), 20).unwrap(), 20);
+        for (redis, size, begins) in [
+            (Some("redis://h"), 0, "--redis-batch: must be at least 1"),
+            (None, 5, "--redis-batch: means nothing"),
+        ] {
+            let error = batch(redis, size).unwrap_err().to_string();
+            assert!(error.starts_with(begins), "{begins}: {error}");
         }
         let shown = format!("{:?}", shared("redis://:hunter2@h", "").unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");

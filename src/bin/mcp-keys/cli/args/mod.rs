@@ -72,7 +72,8 @@ Environment:
                              outside the store. Keys made with it are verified in microseconds
                              by a gateway that has it too. Optional.
   MCP_KEYS_PREVIOUS_PEPPERS  Peppers that were current before, as ID:HEX,ID:HEX.
-  MCP_KEYS_REDIS             The Redis of `serve`, where --redis is not given.
+  MCP_KEYS_REDIS             The Redis of `serve`, where --redis is not given. What other commands
+                             change is announced there, so that gateways hear of it at once.
   MCP_KEYS_SESSION_SECRET    At least 16 random bytes in hexadecimal digits. Gateways with the
                              same one know each other's MCP sessions, also after a restart.
                              Without it sessions end with the process. Optional.
