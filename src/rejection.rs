@@ -125,6 +125,45 @@ impl RejectionType {
 }
 
 impl RejectionKind {
+    /// All of them, in order.
+    pub(crate) const ALL: [Self; 30] = [
+        Self::Missing,
+        Self::Ambiguous,
+        Self::Malformed,
+        Self::Unknown,
+        Self::WrongSecret,
+        Self::Revoked,
+        Self::Expired,
+        Self::Disabled,
+        Self::OwnerBarred,
+        Self::AddressDenied,
+        Self::ServerDenied,
+        Self::ScopeMissing,
+        Self::ReadOnly,
+        Self::ToolDenied,
+        Self::Policy,
+        Self::SignatureMissing,
+        Self::SignatureAmbiguous,
+        Self::SignatureInvalid,
+        Self::TimestampStale,
+        Self::Replayed,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::BodyIncomplete,
+        Self::MessageUnreadable,
+        Self::MediaTypeUnsupported,
+        Self::SessionUnknown,
+        Self::RateLimited,
+        Self::QuotaExceeded,
+        Self::TooManyFailures,
+        Self::Unavailable,
+    ];
+
+    /// Its place among all.
+    pub(crate) const fn number(self) -> u8 {
+        self as u8
+    }
+
     /// The kind as one word, as statistics name it. Answers say less: see [`Rejection::code`].
     pub fn as_str(self) -> &'static str {
         match self {

@@ -94,6 +94,7 @@ impl Gate {
         if pass.is_use_news(now.wall) {
             seen.value().note_use(proof.secret(), now.wall);
             live.note_use(key);
+            self.sight(head, pass.context(), now);
         }
         let context = match newer {
             None => pass.context().clone(),

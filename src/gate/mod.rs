@@ -19,6 +19,7 @@ mod judge;
 mod refused;
 mod rules;
 mod shared;
+mod usage;
 mod waiting;
 
 use std::net::IpAddr;
@@ -377,7 +378,8 @@ impl Gate {
         rejection
     }
 
-    fn client(&self, head: &Parts) -> Option<IpAddr> {
+    /// The caller's address, if it is known.
+    pub(crate) fn client(&self, head: &Parts) -> Option<IpAddr> {
         self.core
             .shared
             .client_ip

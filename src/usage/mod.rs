@@ -18,16 +18,19 @@ mod latency;
 mod observer;
 mod outcome;
 mod query;
+mod recorder;
 mod sink;
 
 pub use self::batch::{BatchId, UsageBatch, UsageDelta};
 pub use self::last_use::LastUse;
 pub use self::latency::LatencyHistogram;
-pub use self::observer::{UsageObserver, UsageUpdate};
+pub use self::observer::{UsageObserver, UsageRefusal, UsageUpdate};
 pub use self::outcome::{UsageOutcome, UsageStatus};
 pub use self::query::{
     UsageCounts, UsageDimension, UsageOf, UsagePoint, UsageQuery, UsageRequest, UsageStep,
 };
+pub use self::recorder::UsageStats;
+pub(crate) use self::recorder::{Keeping, Note, Operation, Recorder, Started};
 pub use self::sink::{UsageRetention, UsageSink};
 
 /// The longest name of a server or an operation, in bytes. Longer ones are cut.
