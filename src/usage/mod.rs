@@ -15,6 +15,7 @@
 mod batch;
 mod last_use;
 mod latency;
+pub(crate) mod ledger;
 mod observer;
 mod outcome;
 mod query;

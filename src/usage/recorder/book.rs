@@ -13,10 +13,11 @@ use super::names::Names;
 use super::note::Read;
 use crate::clock::Timestamp;
 use crate::key::{Carrier, CredentialId, KeyId};
+use crate::usage::ledger::Sum;
 use crate::usage::observer::Seen;
 use crate::usage::{
-    BatchId, LastUse, LatencyHistogram, OTHER, UsageBatch, UsageDelta, UsageOutcome, UsageRefusal,
-    UsageStats, UsageStatus, UsageStep,
+    BatchId, LastUse, OTHER, UsageBatch, UsageDelta, UsageOutcome, UsageRefusal, UsageStats,
+    UsageStatus, UsageStep,
 };
 
 /// How many names of operations a key may have in an hour; those beyond are counted as other.
@@ -43,21 +44,6 @@ struct Series {
     outcome: u8,
     status: UsageStatus,
     carrier: Option<Carrier>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Sum {
-    requests: u64,
-    cost: u64,
-    latency: LatencyHistogram,
-}
-
-impl Sum {
-    fn add(&mut self, other: &Self) {
-        self.requests = self.requests.saturating_add(other.requests);
-        self.cost = self.cost.saturating_add(other.cost);
-        self.latency.merge(&other.latency);
-    }
 }
 
 #[derive(Debug)]
