@@ -17,7 +17,7 @@ use mcp_api_keys::{ApiKeys, Clock, Grace, NewKey, RateLimit, SignedRequestLayer}
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::secret;
-use crate::world::{are, builder, issue, keys, read, request, send, service, told};
+use crate::world::{are, builder, issue, keys, plain, read, request, send, told};
 
 use UsageDimension::{Carrier, Operation, Outcome, Secret, Server, Status};
 
@@ -254,10 +254,7 @@ async fn mcp(keys: &ApiKeys, key: &str, bodies: &[String]) -> Vec<StatusCode> {
     let layer = keys.layer().server("notes").with_mcp(layer);
     let mut statuses = Vec::new();
     for body in bodies {
-        let inner = service_fn(|_| {
-            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
-        });
-        let mut service = layer.layer(inner);
+        let mut service = layer.layer(plain());
         let answer = service
             .ready()
             .await
@@ -336,13 +333,14 @@ async fn what_the_signing_layer_refuses_is_counted_once() {
         .layer()
         .server("notes")
         .with_signing(SignedRequestLayer::required());
-    let inner = service_fn(|_| {
-        std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
-    });
-    let answer = signed.layer(inner).oneshot(call(&key, "{}")).await.unwrap();
+    let answer = signed
+        .layer(plain())
+        .oneshot(call(&key, "{}"))
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 401);
     let both = signed.with_mcp(McpLayer::new());
-    let answer = both.layer(inner).oneshot(call(&key, "{}")).await.unwrap();
+    let answer = both.layer(plain()).oneshot(call(&key, "{}")).await.unwrap();
     assert_eq!(answer.status(), 401);
     let expected = are(&[("signature_missing", 2)]);
     assert_eq!(told(&keys, Some(id), Outcome).await, expected);
@@ -499,5 +497,4 @@ fn threads_may_come_and_go() {
             are(&[("2xx", 1)])
         );
     }
-    let _ = service();
 }

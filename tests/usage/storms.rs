@@ -50,8 +50,9 @@ fn a_million_requests_are_counted_or_told_as_dropped() {
             .map(|thread| {
                 let (layer, held) = (keys.layer().any_server(), Arc::clone(&held));
                 std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all();
-                    let runtime = { runtime }.build().unwrap();
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .build()
+                        .unwrap();
                     runtime.block_on(async {
                         let mut service = layer.layer(service());
                         for number in 0..offered / 2 {

@@ -52,6 +52,16 @@ pub(crate) fn service()
     })
 }
 
+/// A service that answers every request, whatever its body is.
+pub(crate) fn plain<B: Send + 'static>()
+-> impl Service<Request<B>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send> + Clone
+{
+    service_fn(|request: Request<B>| {
+        drop(request);
+        std::future::ready(Ok(Response::new(Full::default())))
+    })
+}
+
 pub(crate) fn request(path: &str, key: &str) -> Request<Full<Bytes>> {
     let request = Request::builder()
         .uri(path)
