@@ -14,8 +14,10 @@ use crate::layer::ApiKeyLayer;
 use crate::limit::{FailureLimiter, SharedLimits};
 use crate::live::{Live, Timing};
 use crate::manager::{KeyManager, OwnerPolicy};
+use crate::rejection::RejectionKind;
 use crate::rights::{OwnerDirectory, Resolver};
 use crate::store::{ChangeBell, KeyStore, QuotaLedger};
+use crate::usage::{Keeping, Recorder, UsageObserver, UsageRetention, UsageSink, UsageStats};
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
 
 /// A set of keys in a store, and everything that works on it.
@@ -78,8 +80,13 @@ impl ApiKeys {
         self.shared.verifier.live().owner_changed(owner);
     }
 
-    /// Writes down when keys were last used, and gives back what this process holds of their
-    /// quotas. To be called when the process ends in order; otherwise both happen every few seconds
+    /// What recording usage has come to in this process; nothing if it is not recorded.
+    pub fn usage_stats(&self) -> Option<UsageStats> {
+        self.shared.usage.as_ref().map(|usage| usage.stats())
+    }
+
+    /// Writes down when keys were last used and what for, and gives back what this process holds of
+    /// their quotas. To be called when the process ends in order; otherwise both happen every few seconds
     /// or after a while without use.
     ///
     /// # Errors
@@ -87,7 +94,11 @@ impl ApiKeys {
     /// `Unavailable`, if the store does not answer. Uses that could not be written are kept. Of the
     /// quotas, what was about to be given back is lost until their period ends.
     pub async fn flush(&self) -> Result<(), Error> {
-        self.shared.verifier.live().flush(false).await
+        let uses = self.shared.verifier.live().flush(false).await;
+        match &self.shared.usage {
+            Some(usage) => uses.and(usage.flush().await),
+            None => uses,
+        }
     }
 }
 
@@ -113,6 +124,9 @@ pub struct ApiKeysBuilder {
     bells: Vec<Box<dyn ChangeBell>>,
     owners: Option<Arc<dyn OwnerDirectory>>,
     owner_policy: OwnerPolicy,
+    usage: Option<Arc<dyn UsageSink>>,
+    observers: Vec<Arc<dyn UsageObserver>>,
+    keeping: Keeping,
     clock: Arc<dyn Clock>,
 }
 
@@ -145,6 +159,17 @@ impl ApiKeysBuilder {
             bells: Vec::new(),
             owners: None,
             owner_policy: OwnerPolicy::default(),
+            usage: None,
+            observers: Vec::new(),
+            keeping: Keeping {
+                retention: UsageRetention::default(),
+                write_every: Duration::from_secs(5),
+                rows: 50_000,
+                reason: |number| {
+                    let kind = RejectionKind::ALL.get(usize::from(number));
+                    kind.map_or("denied", |kind| kind.as_str())
+                },
+            },
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -297,6 +322,41 @@ impl ApiKeysBuilder {
         self
     }
 
+    /// Records what each key does, in `sink`: the stores of this crate are sinks. Default: not recorded.
+    ///
+    /// [`KeyManager::usage`] reads it. [`ApiKeys::flush`] writes down what is not yet.
+    pub fn usage(mut self, sink: impl UsageSink) -> Self {
+        self.usage = Some(Arc::new(sink));
+        self
+    }
+
+    /// Sets how long usage is kept. Default: 30 days by the hour, 400 days by the day.
+    pub fn usage_retention(mut self, kept: UsageRetention) -> Self {
+        self.keeping.retention = kept;
+        self
+    }
+
+    /// Sets how often usage is written down, which is how much of it a crash may lose. Default: every
+    /// 5 seconds.
+    pub fn usage_interval(mut self, interval: Duration) -> Self {
+        self.keeping.write_every = interval;
+        self
+    }
+
+    /// Sets how many different rows of usage may wait while the sink does not answer; about 500 bytes
+    /// each. Default: 50,000. Requests that would need more are left out and counted:
+    /// [`ApiKeys::usage_stats`].
+    pub fn usage_rows(mut self, rows: usize) -> Self {
+        self.keeping.rows = rows;
+        self
+    }
+
+    /// Tells `observer` about once a second what is noted. It needs [`usage`](Self::usage).
+    pub fn observe_usage(mut self, observer: impl UsageObserver) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
     /// Sets the clock. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -325,6 +385,9 @@ impl ApiKeysBuilder {
                 }
             },
         };
+        if self.keeping.write_every.is_zero() {
+            return Err(Error::invalid("usage_interval", "must be longer than zero"));
+        }
         if self.timing.poll_every.is_zero() {
             return Err(Error::invalid("poll_interval", "must be longer than zero"));
         }
@@ -369,13 +432,22 @@ impl ApiKeysBuilder {
             self.formats.clone(),
             Arc::clone(&self.clock),
             self.owner_policy,
+            self.usage.clone(),
         );
+        let (observers, keeping) = (self.observers, self.keeping);
+        let usage = self
+            .usage
+            .map(|sink| Recorder::new(sink, observers, Arc::clone(&self.clock), keeping));
+        if let Some(usage) = &usage {
+            usage.start();
+        }
         let shared = Arc::new(Shared {
             verifier,
             formats: self.formats,
             client_ip: self.client_ip,
             failures,
             shared_limits: self.shared_limits,
+            usage,
             clock: self.clock,
             missing_peer: MissingPeer::default(),
             peers: framework::peers(),

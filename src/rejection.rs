@@ -125,6 +125,81 @@ impl RejectionType {
 }
 
 impl RejectionKind {
+    /// All of them, in order.
+    pub(crate) const ALL: [Self; 30] = [
+        Self::Missing,
+        Self::Ambiguous,
+        Self::Malformed,
+        Self::Unknown,
+        Self::WrongSecret,
+        Self::Revoked,
+        Self::Expired,
+        Self::Disabled,
+        Self::OwnerBarred,
+        Self::AddressDenied,
+        Self::ServerDenied,
+        Self::ScopeMissing,
+        Self::ReadOnly,
+        Self::ToolDenied,
+        Self::Policy,
+        Self::SignatureMissing,
+        Self::SignatureAmbiguous,
+        Self::SignatureInvalid,
+        Self::TimestampStale,
+        Self::Replayed,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::BodyIncomplete,
+        Self::MessageUnreadable,
+        Self::MediaTypeUnsupported,
+        Self::SessionUnknown,
+        Self::RateLimited,
+        Self::QuotaExceeded,
+        Self::TooManyFailures,
+        Self::Unavailable,
+    ];
+
+    /// Its place among all.
+    pub(crate) const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind as one word, as statistics name it. Answers say less: see [`Rejection::code`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Ambiguous => "ambiguous",
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::WrongSecret => "wrong_secret",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Disabled => "disabled",
+            Self::OwnerBarred => "owner_barred",
+            Self::AddressDenied => "address_denied",
+            Self::ServerDenied => "server_denied",
+            Self::ScopeMissing => "scope_missing",
+            Self::ReadOnly => "read_only",
+            Self::ToolDenied => "tool_denied",
+            Self::Policy => "policy",
+            Self::SignatureMissing => "signature_missing",
+            Self::SignatureAmbiguous => "signature_ambiguous",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::TimestampStale => "timestamp_stale",
+            Self::Replayed => "replayed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::MessageUnreadable => "message_unreadable",
+            Self::MediaTypeUnsupported => "media_type_unsupported",
+            Self::SessionUnknown => "session_unknown",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::TooManyFailures => "too_many_failures",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
     /// The family of the kind.
     pub fn rejection_type(self) -> RejectionType {
         match self {

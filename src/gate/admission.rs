@@ -21,8 +21,8 @@ use crate::verify::Pass;
 /// A key that was admitted, and by which gate.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
-    gate: Gate,
-    pass: Arc<Pass>,
+    pub(super) gate: Gate,
+    pub(super) pass: Arc<Pass>,
 }
 
 /// What a request costs.
@@ -37,7 +37,7 @@ pub(crate) enum Costs {
 }
 
 impl Costs {
-    pub(super) fn total(&self) -> u32 {
+    pub(crate) fn total(&self) -> u32 {
         match self {
             Self::Request(cost) | Self::Unread(cost) => *cost,
             Self::Calls(calls) => calls

@@ -86,6 +86,7 @@ impl Gate {
         }
         if pass.note_use(now.wall) {
             live.note_use(pass.proof().live());
+            self.sight(head, pass, now);
         }
         Ok(limit)
     }

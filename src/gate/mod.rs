@@ -19,6 +19,7 @@ mod judge;
 mod refused;
 mod rules;
 mod shared;
+mod usage;
 mod waiting;
 
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ use self::core::Core;
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
 pub(crate) use self::shared::{MissingPeer, Shared};
+pub(crate) use self::usage::Caller;
 use self::waiting::Waiting;
 use crate::client_ip::AddressBucket;
 use crate::extract::{ExtractKey, Found, without_attempts};
@@ -368,7 +370,8 @@ impl Gate {
         rejection
     }
 
-    fn client(&self, head: &Parts) -> Option<IpAddr> {
+    /// The caller's address, if it is known.
+    pub(crate) fn client(&self, head: &Parts) -> Option<IpAddr> {
         self.core
             .shared
             .client_ip

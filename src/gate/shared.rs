@@ -10,6 +10,7 @@ use crate::client_ip::ClientIp;
 use crate::clock::Clock;
 use crate::key::KeyFormats;
 use crate::limit::{FailureLimiter, SharedLimits};
+use crate::usage::Recorder;
 use crate::verify::Verifier;
 
 /// The keys, and what is set for all gates to them.
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) failures: Option<FailureLimiter>,
     /// Where rate limits are counted, if not in this process.
     pub(crate) shared_limits: Option<SharedLimits>,
+    /// Who takes note of requests, if anybody does.
+    pub(crate) usage: Option<Arc<Recorder>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) missing_peer: MissingPeer,
     /// Where frameworks put the address of the connection's peer.

@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use super::guard::{Ending, EventData, Guard};
 use super::respond::{Charged, decorate, decorate_refusal};
+use super::ticket::{Ticket, note_refusal};
 use super::turned_away::TurnedAway;
 use super::{ApiKeyLayer, LimitHeaders, ResponseBody};
 use crate::gate::{Permit, Unproven};
@@ -35,7 +36,7 @@ pin_project! {
     enum State<S, B, F> {
         Refused { turned_away: TurnedAway<B> },
         Verifying { decision: Decision, call: Option<(S, B, ApiKeyLayer)> },
-        Admitted { #[pin] future: F, permit: Option<Permit>, headers: LimitHeaders },
+        Admitted { #[pin] future: F, ticket: Ticket, headers: LimitHeaders },
     }
 }
 
@@ -57,11 +58,11 @@ where
         }
     }
 
-    pub(super) fn admitted(future: S::Future, permit: Permit, headers: LimitHeaders) -> Self {
+    pub(super) fn admitted(future: S::Future, ticket: Ticket, headers: LimitHeaders) -> Self {
         Self {
             state: State::Admitted {
                 future,
-                permit: Some(permit),
+                ticket,
                 headers,
             },
         }
@@ -101,12 +102,13 @@ where
             let next = match state.as_mut().project() {
                 StateProjection::Admitted {
                     future,
-                    permit,
+                    ticket,
                     headers,
                 } => {
-                    let response = ready!(future.poll(cx))?;
+                    let response = ready!(future.poll(cx)).inspect_err(|_| ticket.failed())?;
                     // Polled again after it was ready, which the contract of futures forbids.
-                    let Some(permit) = permit.take() else {
+                    let answered = ticket.answered(response.status(), response.extensions());
+                    let Some(permit) = answered else {
                         return Poll::Pending;
                     };
                     return Poll::Ready(Ok(admitted(response, permit, *headers)));
@@ -115,16 +117,19 @@ where
                     return turned_away.poll_answer(cx).map(Ok);
                 }
                 StateProjection::Verifying { decision, call } => {
-                    let (head, decision) = ready!(decision.as_mut().poll(cx));
+                    let (mut head, decision) = ready!(decision.as_mut().poll(cx));
                     let Some((mut inner, body, layer)) = call.take() else {
                         return Poll::Pending;
                     };
                     match decision {
-                        Ok(permit) => State::Admitted {
-                            future: inner.call(Request::from_parts(head, body)),
-                            permit: Some(permit),
-                            headers: layer.headers,
-                        },
+                        Ok(permit) => {
+                            let ticket = Ticket::new(permit, &mut head, &layer.gate, &layer.naming);
+                            State::Admitted {
+                                future: inner.call(Request::from_parts(head, body)),
+                                ticket,
+                                headers: layer.headers,
+                            }
+                        }
                         Err(rejection) => State::refused(&rejection, &head, body, &layer),
                     }
                 }
@@ -136,6 +141,7 @@ where
 
 impl<S, B: Body, F> State<S, B, F> {
     fn refused(rejection: &Rejection, head: &Parts, body: B, layer: &ApiKeyLayer) -> Self {
+        note_refusal(rejection, head, &layer.gate, &layer.naming);
         let answer = answer(rejection, head, layer);
         Self::Refused {
             turned_away: TurnedAway::unread(answer, head, body),

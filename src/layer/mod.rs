@@ -47,11 +47,13 @@ mod respond;
 mod scope;
 mod service;
 mod signed;
+mod ticket;
 mod turned_away;
 
 use std::sync::Arc;
 
 use self::limit_headers::LimitHeaders;
+use self::ticket::Naming;
 
 pub use self::body::ResponseBody;
 pub use self::future::ResponseFuture;
@@ -94,6 +96,7 @@ pub struct ApiKeyLayer {
     gate: Gate,
     responder: Arc<dyn Respond>,
     headers: LimitHeaders,
+    naming: Naming,
 }
 
 impl ApiKeyLayer {
@@ -102,6 +105,7 @@ impl ApiKeyLayer {
             gate,
             responder: Arc::new(StandardResponder::new()),
             headers: LimitHeaders::default(),
+            naming: Naming::default(),
         }
     }
 
@@ -219,6 +223,39 @@ impl ApiKeyLayer {
         self.with_gate(|gate| gate.with_rules(|rules| rules.signatures_inside = true))
     }
 
+    /// Names requests in the [usage](crate::usage) of keys, instead of by their method: by axum's
+    /// `MatchedPath`, for one. What it answers is kept, so it must not be text of the caller's choosing
+    /// such as the path itself, which may hold a secret, nor one of many: a key has room for 64 names
+    /// in an hour, and the rest is counted as `other`. Nothing stands for the method.
+    ///
+    /// Behind [`with_mcp`](Self::with_mcp) requests are named after the tool or the method of MCP, unless
+    /// this gives a name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use axum::extract::MatchedPath;
+    /// use mcp_api_keys::{ApiKeys, store::MemoryStore};
+    ///
+    /// let store = MemoryStore::new();
+    /// let keys = ApiKeys::builder(store.clone()).usage(store).build().await?;
+    /// // To be used with `route_layer`: outside the router no path was matched yet.
+    /// let layer = keys.layer().operation(|head| {
+    ///     let path = head.extensions.get::<MatchedPath>()?;
+    ///     Some(format!("{} {}", head.method, path.as_str()))
+    /// });
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn operation(
+        mut self,
+        name: impl Fn(&http::request::Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.naming.by(Arc::new(name));
+        self
+    }
+
     /// Answers refusals with `responder` instead of [`StandardResponder`].
     pub fn responder(mut self, responder: impl Respond) -> Self {
         self.responder = Arc::new(responder);
@@ -249,6 +286,7 @@ impl ApiKeyLayer {
 
     fn with_gate(mut self, change: impl FnOnce(&Gate) -> Gate) -> Self {
         self.gate = change(&self.gate);
+        self.naming.of_gate(&self.gate);
         self
     }
 }

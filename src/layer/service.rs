@@ -7,6 +7,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use super::ticket::Ticket;
 use super::{ApiKeyLayer, ResponseBody, ResponseFuture};
 use crate::gate::{Attempt, Unproven};
 
@@ -55,8 +56,9 @@ where
         let (mut head, body) = request.into_parts();
         match self.layer.gate.try_admit(&mut head) {
             Attempt::Decided(Ok(permit)) => {
+                let ticket = Ticket::new(permit, &mut head, &self.layer.gate, &self.layer.naming);
                 let future = self.inner.call(Request::from_parts(head, body));
-                ResponseFuture::admitted(future, permit, self.layer.headers)
+                ResponseFuture::admitted(future, ticket, self.layer.headers)
             }
             Attempt::Decided(Err(rejection)) => {
                 ResponseFuture::refused(&rejection, &head, body, &self.layer)

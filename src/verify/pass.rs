@@ -12,7 +12,7 @@ use super::{Fingerprint, Proof};
 use crate::clock::Timestamp;
 use crate::context::{KeyContext, Shown};
 use crate::key::{
-    Access, Carrier, CredentialId, Grants, KeyInfo, NetworkRules, ScopeSet, Servers, Signing,
+    Access, Carrier, CredentialId, Grants, KeyId, KeyInfo, NetworkRules, ScopeSet, Servers, Signing,
 };
 use crate::live::{LastUsed, Snapshot, Terms};
 
@@ -36,6 +36,7 @@ pub(crate) struct Pass {
     last_used: Option<Arc<LastUsed>>,
     /// When a use was last noted with it.
     noted_at: AtomicI64,
+    id: KeyId,
     carrier: Carrier,
     access: Access,
     signing: Signing,
@@ -58,6 +59,7 @@ impl Pass {
             in_force_until,
             last_used,
             noted_at: AtomicI64::new(i64::MIN),
+            id: terms.info.id,
             carrier,
             access: terms.info.access,
             signing: terms.info.signing,
@@ -70,6 +72,11 @@ impl Pass {
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Of which key.
+    pub(crate) fn id(&self) -> KeyId {
+        self.id
     }
 
     pub(crate) fn proof(&self) -> &Proof {

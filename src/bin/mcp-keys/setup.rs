@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use mcp_api_keys::redis::Redis;
 use mcp_api_keys::store::{KeyStore, PostgresStore, SqliteStore};
+use mcp_api_keys::usage::UsageSink;
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
 use zeroize::Zeroizing;
 
@@ -46,6 +47,14 @@ impl Store {
 
     /// The store for whatever works on any.
     pub(crate) fn any(&self) -> Box<dyn KeyStore> {
+        match self {
+            Self::Postgres(store) => Box::new(store.clone()),
+            Self::Sqlite(store) => Box::new(store.clone()),
+        }
+    }
+
+    /// The store for what keys were used for.
+    pub(crate) fn sink(&self) -> Box<dyn UsageSink> {
         match self {
             Self::Postgres(store) => Box::new(store.clone()),
             Self::Sqlite(store) => Box::new(store.clone()),

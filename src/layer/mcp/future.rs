@@ -16,10 +16,12 @@ use super::McpLayer;
 use super::answer::Refusal;
 use super::exchange::{Exchange, Reply};
 use super::judge::{Begins, Verdict};
+use super::stated::Stated;
 use crate::context::KeyContext;
-use crate::gate::{Admission, Costs};
+use crate::gate::{Admission, Costs, Gate};
 use crate::key::LimitStatus;
 use crate::layer::reading::{Read, Reading};
+use crate::layer::ticket::Slot;
 use crate::layer::turned_away::TurnedAway;
 use crate::layer::{ReadBody, ResponseBody};
 use crate::mcp::ListFilter;
@@ -58,6 +60,8 @@ pub(super) struct Call<S> {
     pub(super) head: Parts,
     pub(super) admission: Admission,
     pub(super) key: KeyContext,
+    /// Where to leave word of what is asked, if anybody wants to know.
+    pub(super) slot: Option<Slot>,
     pub(super) layer: McpLayer,
 }
 
@@ -102,6 +106,9 @@ where
 
     /// What the headers state and the rules permit.
     pub(super) fn stated(call: Call<S>, body: B, costs: Costs, begins: Option<Begins>) -> Self {
+        if let (Some((slot, gate)), Some(stated)) = (call.word(), Stated::read(&call.head)) {
+            slot.asks_for(gate, stated.operation(&call.head));
+        }
         let passing = Passing {
             begins,
             is_stated: true,
@@ -218,7 +225,7 @@ impl<S> Call<S> {
             filter,
             begins,
             is_plain_wanted,
-        } = match self.layer.judge(&read.data, &self.key) {
+        } = match self.layer.judge(&read.data, &self.key, self.word()) {
             Ok(verdict) => verdict,
             Err(refusal) => return self.refused(refusal),
         };
@@ -234,6 +241,11 @@ impl<S> Call<S> {
             ..Passing::unread(self, ReadBody::buffered(read.data, read.trailers))
         };
         passing.charged(costs)
+    }
+
+    /// Where to leave word of what the message asks.
+    fn word(&self) -> Option<(&Slot, &Gate)> {
+        self.slot.as_ref().map(|slot| (slot, self.admission.gate()))
     }
 
     fn refused<B, R, F>(&self, refusal: Refusal) -> State<S, B, R, F> {
@@ -262,6 +274,9 @@ impl<S, B: Body> Passing<S, B> {
     where
         S: Service<Request<ReadBody<B>>>,
     {
+        if let Some(slot) = &self.call.slot {
+            slot.cost(costs.total());
+        }
         match self.call.admission.try_charge(&costs) {
             Some(charged) => self.paid(charged),
             None => State::Charging {
@@ -312,6 +327,7 @@ impl<S, B: Body> Passing<S, B> {
             admission,
             key,
             layer,
+            slot: _,
         } = self.call;
         let method = head.method.clone();
         let request = Request::from_parts(head, self.body);

@@ -11,8 +11,9 @@ use super::McpLayer;
 use super::answer::Refusal;
 use super::stated::Stated;
 use crate::context::KeyContext;
-use crate::gate::Costs;
+use crate::gate::{Costs, Gate};
 use crate::key::KeyInfo;
+use crate::layer::ticket::Slot;
 use crate::mcp::{
     Class, Denied, Kind, ListFilter, ListKind, Message, OwnTasks, Peeked, is_restricted, judge,
     needs_filter, permits,
@@ -113,7 +114,14 @@ impl McpLayer {
     }
 
     /// Judges the body.
-    pub(super) fn judge(&self, body: &Bytes, key: &KeyContext) -> Result<Verdict, Refusal> {
+    ///
+    /// What it asks for is left in `word`, whether it is permitted or not.
+    pub(super) fn judge(
+        &self,
+        body: &Bytes,
+        key: &KeyContext,
+        word: Option<(&Slot, &Gate)>,
+    ) -> Result<Verdict, Refusal> {
         let info = key.key();
         let own = self.own_tasks(info);
         let peeked = match Message::peek(body) {
@@ -135,8 +143,11 @@ impl McpLayer {
             }
             Err(fault) => return Err(Refusal::Unreadable(fault)),
         };
-        self.judge_messages(&peeked, info, own.as_ref())?;
         let messages = peeked.messages();
+        if let Some((slot, gate)) = word {
+            slot.asks_for(gate, operation_of(messages));
+        }
+        self.judge_messages(&peeked, info, own.as_ref())?;
         let (id, batch) = match &peeked {
             Peeked::One(message) => (answerable_id(message), Vec::new()),
             Peeked::Batch(messages) => (None, messages.iter().filter_map(answerable_id).collect()),
@@ -268,6 +279,15 @@ impl McpLayer {
         let session = HeaderValue::from_str(session).map_err(|_| unknown())?;
         head.headers.insert(SESSION_ID, session);
         Ok(())
+    }
+}
+
+/// What messages ask for: the tool, or the method of what calls none.
+fn operation_of<'m>(messages: &'m [Message<'_>]) -> &'m str {
+    match messages {
+        [one] if one.class() == Class::Call => one.name().unwrap_or_default(),
+        [one] => one.method().unwrap_or("response"),
+        _ => "batch",
     }
 }
 

@@ -13,6 +13,7 @@ use super::judge::Opening;
 use super::{McpFuture, McpLayer};
 use crate::context::KeyContext;
 use crate::gate::Admission;
+use crate::layer::ticket::Slot;
 use crate::layer::{ReadBody, ResponseBody};
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -68,6 +69,7 @@ where
             let response = self.layer.by_http(rejection, &head);
             return McpFuture::refused(response, &head, body);
         };
+        let slot = head.extensions.remove::<Slot>();
         let opening = self.layer.open(&mut head, &key);
         if let Err(rejection) = opening {
             let refusal = Refusal::Request(rejection);
@@ -83,6 +85,7 @@ where
             head,
             admission,
             key,
+            slot,
             layer: self.layer.clone(),
         };
         match opening {

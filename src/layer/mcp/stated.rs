@@ -50,6 +50,14 @@ impl<'h> Stated<'h> {
         let class = Class::of(method);
         is_plain.then_some(Self { class, name })
     }
+
+    /// The tool, or the method of what calls none.
+    pub(super) fn operation(self, head: &'h Parts) -> &'h str {
+        match self.class {
+            Class::Call => self.name,
+            _ => only(&head.headers, &METHOD).unwrap_or_default(),
+        }
+    }
 }
 
 /// The value of a header that stands there once, in visible ASCII.

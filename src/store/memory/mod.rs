@@ -3,6 +3,7 @@
 //! It keeps the whole [`KeyStore`] contract but one promise: nothing survives the process.
 
 mod state;
+mod usage;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

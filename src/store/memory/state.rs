@@ -32,6 +32,7 @@ pub(super) struct State {
     /// By the text of their subjects.
     pub(super) documents: BTreeMap<String, Document>,
     uses: BTreeMap<(KeyId, CredentialId), Timestamp>,
+    pub(super) usage: super::usage::Usage,
     /// Of each quota of each key: the period, and the units taken in it.
     pub(super) taken: BTreeMap<(KeyId, String), (Timestamp, u64)>,
 }
@@ -80,6 +81,7 @@ impl State {
         if found {
             self.uses.retain(|(key, _), _| *key != id);
             self.taken.retain(|(key, _), _| *key != id);
+            self.usage.forget(id);
             self.log(id.into(), act);
         }
         found

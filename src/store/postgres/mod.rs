@@ -25,6 +25,7 @@ mod fault;
 mod lease;
 mod list;
 mod migrate;
+mod series;
 mod trail;
 mod usage;
 mod write;
@@ -231,6 +232,7 @@ impl KeyStore for PostgresStore {
             if !write.delete(id).await? {
                 return Ok(false);
             }
+            series::forget(write.connection()?, id, act.at).await?;
             write.commit(&id.into(), act).await.map(|_| true)
         })
         .await

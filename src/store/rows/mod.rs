@@ -3,6 +3,7 @@
 
 mod audit;
 mod documents;
+pub(super) mod series;
 mod usage;
 
 use std::collections::BTreeSet;

@@ -16,6 +16,7 @@ mod connect;
 mod documents;
 mod fault;
 mod list;
+mod series;
 mod trail;
 mod usage;
 mod write;
@@ -214,6 +215,7 @@ impl KeyStore for SqliteStore {
         let mut write = Write::begin(self).await?;
         write.forget_names(id).await?;
         write.forget_use(id).await?;
+        series::forget(write.connection(), id, act.at).await?;
         if !write.delete(id).await? {
             return Ok(false);
         }

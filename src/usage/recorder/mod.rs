@@ -1,0 +1,304 @@
+//! How requests are noted, off their path.
+//!
+//! A thread that answers requests writes each of them into a queue of its own: it waits for nobody, and
+//! shares nothing with the other threads. A task of its own takes what is in the queues about once a
+//! second, and at once when one is half full, and adds it up in the [`Book`]. Another one makes a batch of
+//! that every few seconds and sends it to the sink, again and again under the same name until the sink has
+//! taken it. What finds no room, in a queue or in the book, is counted as dropped.
+
+mod book;
+mod keeper;
+mod names;
+mod note;
+pub(crate) mod ring;
+pub(crate) mod sync;
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::book::Book;
+pub(crate) use self::keeper::Keeping;
+use self::keeper::Outbox;
+use self::names::Names;
+pub(crate) use self::note::{Note, Operation};
+use self::note::{Reader, Record};
+use self::ring::{Pushed, Ring};
+use super::{LatencyHistogram, UsageObserver, UsageSink};
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::error::Error;
+
+/// How many words each thread's queue holds: 256 KiB, or some 5,000 requests.
+const QUEUE: usize = 32 * 1_024;
+
+/// How exact the time of a note is, in milliseconds.
+const TIME_STEP: i64 = 50;
+
+/// How many requests of a thread are timed in each of these steps before only a sample is.
+const ALL_TIMED: u32 = 64;
+
+/// Then one in so many, which counts for as many.
+const ONE_IN: u8 = 16;
+
+/// What recording usage has come to in this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsageStats {
+    /// Requests that were noted and added up.
+    pub noted: u64,
+    /// Requests that were not, for want of room.
+    pub dropped: u64,
+    /// Requests that the sink has taken.
+    pub written: u64,
+    /// Rows that wait to be written.
+    pub waiting_rows: u64,
+}
+
+/// Takes note of requests.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    number: u64,
+    clock: Arc<dyn Clock>,
+    keeping: Keeping,
+    sink: Arc<dyn UsageSink>,
+    observers: Vec<Arc<dyn UsageObserver>>,
+    /// The time in milliseconds, to within [`TIME_STEP`] while there are requests.
+    now: AtomicI64,
+    servers: Mutex<Names>,
+    queues: Mutex<Vec<Queue>>,
+    /// What was dropped by threads that are no more, or that had no queue.
+    dropped: AtomicU64,
+    book: Mutex<Book>,
+    outbox: tokio::sync::Mutex<Outbox>,
+    /// Some queue is half full.
+    hurry: Arc<tokio::sync::Notify>,
+}
+
+/// The taking end of a thread's queue.
+#[derive(Debug)]
+struct Queue {
+    ring: Arc<Ring>,
+    reader: Reader,
+}
+
+/// What a thread keeps.
+struct Local {
+    queues: Vec<(u64, Arc<Ring>)>,
+    /// The time of the recorder when it was last read, and how many requests were timed since.
+    step: i64,
+    timed: u32,
+    /// Where the sequence of the sampling is.
+    dice: u32,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Local> = const {
+        RefCell::new(Local { queues: Vec::new(), step: 0, timed: 0, dice: 0x9E37_79B9 })
+    };
+}
+
+/// When a request began, if it is timed, and for how many it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Started {
+    ticks: u64,
+    weight: u8,
+}
+
+impl Recorder {
+    pub(crate) fn new(
+        sink: Arc<dyn UsageSink>,
+        observers: Vec<Arc<dyn UsageObserver>>,
+        clock: Arc<dyn Clock>,
+        keeping: Keeping,
+    ) -> Arc<Self> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+        let now = clock.now().wall;
+        Arc::new(Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            now: AtomicI64::new(now.as_millis()),
+            servers: Mutex::new(Names::new(usize::from(u16::MAX))),
+            queues: Mutex::default(),
+            dropped: AtomicU64::new(0),
+            book: Mutex::new(Book::new(keeping.rows)),
+            outbox: tokio::sync::Mutex::new(Outbox::new(now)),
+            hurry: Arc::default(),
+            sink,
+            observers,
+            clock,
+            keeping,
+        })
+    }
+
+    /// The number to note a server under.
+    pub(crate) fn server(&self, name: Option<&str>) -> u16 {
+        let number = name.and_then(|name| lock(&self.servers).number(name));
+        // Zero stands for none.
+        number
+            .and_then(|number| u16::try_from(number + 1).ok())
+            .unwrap_or(0)
+    }
+
+    /// Called where a request is let through. Nothing if it is not to be timed.
+    #[inline]
+    pub(crate) fn begin(&self) -> Option<Started> {
+        let step = self.now.load(Ordering::Relaxed);
+        let weight = LOCAL.try_with(|local| {
+            let local = &mut *local.try_borrow_mut().ok()?;
+            if local.step != step {
+                (local.step, local.timed) = (step, 0);
+            }
+            local.timed = local.timed.wrapping_add(1);
+            if local.timed <= ALL_TIMED {
+                return Some(1);
+            }
+            // At random: requests may take turns in just this order.
+            local.dice = local
+                .dice
+                .wrapping_mul(1_664_525)
+                .wrapping_add(1_013_904_223);
+            ((local.dice >> 16) % u32::from(ONE_IN) == 0).then_some(ONE_IN)
+        });
+        let weight = weight.ok().flatten()?;
+        let ticks = self.look().ticks;
+        Some(Started { ticks, weight })
+    }
+
+    /// How long a request took that is timed.
+    #[inline]
+    pub(crate) fn took(&self, started: Option<Started>) -> Option<(u8, u8)> {
+        let Started { ticks, weight } = started?;
+        let nanos = self.look().ticks.saturating_sub(ticks);
+        let bucket = LatencyHistogram::bucket_of(nanos);
+        Some((u8::try_from(bucket).ok()?, weight))
+    }
+
+    /// Reads the clock.
+    #[inline]
+    fn look(&self) -> Moment {
+        let moment = self.clock.now();
+        let (now, known) = (moment.wall.as_millis(), self.now.load(Ordering::Relaxed));
+        // Not each time, so that threads do not disturb each other.
+        if now.wrapping_sub(known).unsigned_abs() >= TIME_STEP.unsigned_abs() {
+            self.now.store(now, Ordering::Relaxed);
+        }
+        moment
+    }
+
+    /// Takes note.
+    #[inline]
+    pub(crate) fn note(&self, note: &Note<'_>) {
+        let at = Timestamp::from_millis(self.now.load(Ordering::Relaxed));
+        self.note_at(note, at);
+    }
+
+    /// Takes note of what happened at this moment, which need not be quick.
+    pub(crate) fn note_now(&self, note: &Note<'_>) {
+        let at = self.look().wall;
+        self.note_at(note, at);
+    }
+
+    /// Takes note of what happened at this time.
+    #[inline]
+    pub(crate) fn note_at(&self, note: &Note<'_>, at: Timestamp) {
+        let record = Record::of(note, at);
+        let pushed = LOCAL.try_with(|local| {
+            let local = &mut *local.try_borrow_mut().ok()?;
+            let ring = match local.queues.first() {
+                Some((number, ring)) if *number == self.number => ring,
+                _ => self.queue_of(&mut local.queues)?,
+            };
+            Some(ring.push(record.words()))
+        });
+        match pushed {
+            Ok(Some(Pushed::Kept | Pushed::Refused)) => {}
+            Ok(Some(Pushed::HalfFull)) => self.hurry.notify_one(),
+            // The thread is about to end.
+            _ => drop(self.dropped.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// This thread's queue to this recorder, put first in the list.
+    #[cold]
+    fn queue_of<'q>(&self, queues: &'q mut Vec<(u64, Arc<Ring>)>) -> Option<&'q Arc<Ring>> {
+        queues.retain(|(_, ring)| !ring.is_closed());
+        match queues.iter().position(|(number, _)| *number == self.number) {
+            Some(place) => queues.swap(0, place),
+            None => {
+                let ring = Arc::new(Ring::new(QUEUE));
+                lock(&self.queues).push(Queue {
+                    ring: Arc::clone(&ring),
+                    reader: Reader::default(),
+                });
+                queues.insert(0, (self.number, ring));
+            }
+        }
+        queues.first().map(|(_, ring)| ring)
+    }
+
+    /// Adds up what is in the queues, and tells observers of it.
+    pub(crate) fn tally(&self) {
+        let at = self.look().wall;
+        let (mut book, mut queues) = (self.book(), lock(&self.queues));
+        queues.retain_mut(|queue| {
+            // Asked first: what the thread pushed before it ended is taken below.
+            let is_alone = Arc::get_mut(&mut queue.ring).is_some();
+            let reader = &mut queue.reader;
+            queue.ring.drain(|word| {
+                if let Some(note) = reader.take(word) {
+                    book.add(&note);
+                }
+            });
+            if is_alone {
+                self.dropped
+                    .fetch_add(queue.ring.refused(), Ordering::Relaxed);
+            }
+            !is_alone
+        });
+        drop(queues);
+        let seen = book.close_page(at, !self.observers.is_empty(), &self.keeping, |number| {
+            lock(&self.servers).text(number)
+        });
+        drop(book);
+        if let Some(seen) = seen {
+            for observer in &self.observers {
+                let told = std::panic::AssertUnwindSafe(|| observer.observed(&seen.update()));
+                if std::panic::catch_unwind(told).is_err() {
+                    tracing::error!(?observer, "an observer of usage panicked");
+                }
+            }
+        }
+    }
+
+    pub(crate) fn stats(&self) -> UsageStats {
+        let queued: u64 = lock(&self.queues)
+            .iter()
+            .map(|queue| queue.ring.refused())
+            .sum();
+        let mut stats = self.book().stats();
+        stats.dropped += queued + self.dropped.load(Ordering::Relaxed);
+        stats
+    }
+
+    /// Adds up and writes down everything.
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
+        self.tally();
+        self.send_all().await
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        lock(&self.book)
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        lock(&self.queues)
+            .iter()
+            .for_each(|queue| queue.ring.close());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,370 @@
+//! One request as it is noted, and the words it is handed on in.
+//!
+//! ```text
+//! head   length of the name (8 bits) | outcome (8) | status (4) | carrier (4) | bucket (8)
+//!        | weight (8) | server (16) | flags (8)
+//! key    two words
+//! secret number (32 bits) | cost (32)
+//! time   milliseconds since 1970
+//! from   an address, two words, if the flags say so
+//! name   of the operation, as many words as it takes
+//! ```
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::clock::Timestamp;
+use crate::key::{Carrier, CredentialId, KeyId};
+use crate::usage::{MAX_NAME, UsageStatus};
+
+/// A request, or that a key was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note<'n> {
+    pub(crate) key: Option<KeyId>,
+    pub(crate) credential: Option<CredentialId>,
+    pub(crate) carrier: Option<Carrier>,
+    /// A number that the recorder gave out.
+    pub(crate) server: u16,
+    pub(crate) operation: Operation<'n>,
+    /// Zero if it was let through, or one more than the number of the reason.
+    pub(crate) outcome: u8,
+    pub(crate) status: UsageStatus,
+    pub(crate) cost: u32,
+    /// How long it took, as a bucket, and for how many requests it stands.
+    pub(crate) time: Option<(u8, u8)>,
+    pub(crate) address: Option<IpAddr>,
+    /// That a key was seen, which counts as no request.
+    pub(crate) is_sighting: bool,
+}
+
+/// The name of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation<'n> {
+    /// Of no more than eight bytes: a word, and how many.
+    Short(u64, u8),
+    Text(&'n str),
+}
+
+impl<'n> Operation<'n> {
+    pub(crate) const NONE: Operation<'static> = Operation::Short(0, 0);
+
+    /// A name known when this was written.
+    pub(crate) const fn short(name: &'static str) -> Operation<'static> {
+        let bytes = name.as_bytes();
+        let (mut word, mut at) = (0, 0);
+        let mut rest = bytes;
+        while let [first, others @ ..] = rest {
+            word |= (*first as u64) << (8 * at);
+            at += 1;
+            rest = others;
+        }
+        Operation::Short(word, at)
+    }
+
+    pub(crate) fn text(name: &'n str) -> Self {
+        Self::Text(name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or(""))
+    }
+}
+
+/// The longest record: five words, an address, a name.
+pub(super) const LONGEST: usize = 5 + 2 + MAX_NAME / 8;
+
+const HAS_KEY: u64 = 1;
+const HAS_SECRET: u64 = 2;
+const HAS_ADDRESS: u64 = 4;
+const IS_SIGHTING: u64 = 8;
+
+/// A record that is being put together.
+pub(super) struct Record {
+    words: [u64; LONGEST],
+    length: usize,
+}
+
+impl Record {
+    #[inline]
+    pub(super) fn of(note: &Note<'_>, at: Timestamp) -> Self {
+        let key = note.key.map_or(0, KeyId::as_u128);
+        let credential = note.credential.map_or(0, CredentialId::as_u32);
+        let (bucket, weight) = note
+            .time
+            .map_or((0, 0), |(bucket, weight)| (bucket + 1, weight));
+        let (short, length) = match note.operation {
+            Operation::Short(word, length) => (word, length),
+            Operation::Text(text) => (0, u8::try_from(text.len()).unwrap_or(0)),
+        };
+        let flags = flag(note.key.is_some(), HAS_KEY)
+            | flag(note.credential.is_some(), HAS_SECRET)
+            | flag(note.address.is_some(), HAS_ADDRESS)
+            | flag(note.is_sighting, IS_SIGHTING);
+        let head = u64::from(length)
+            | u64::from(note.outcome) << 8
+            | u64::from(note.status as u8) << 16
+            | u64::from(number_of(note.carrier)) << 20
+            | u64::from(bucket) << 24
+            | u64::from(weight) << 32
+            | u64::from(note.server) << 40
+            | flags << 56;
+        let mut words = [0; LONGEST];
+        let [w0, w1, w2, w3, w4, w5, ..] = &mut words;
+        (*w0, *w1, *w2) = (head, key as u64, (key >> 64) as u64);
+        *w3 = u64::from(credential) | u64::from(note.cost) << 32;
+        *w4 = at.as_millis().cast_unsigned();
+        *w5 = short;
+        let mut record = Self {
+            words,
+            length: 5 + usize::from(length > 0),
+        };
+        if note.address.is_some() || matches!(note.operation, Operation::Text(_)) {
+            record.add_rest(note);
+        }
+        record
+    }
+
+    #[inline]
+    pub(super) fn words(&self) -> &[u64] {
+        self.words.get(..self.length).unwrap_or_default()
+    }
+
+    /// An address, and a name of any length.
+    #[inline(never)]
+    fn add_rest(&mut self, note: &Note<'_>) {
+        self.length = 5;
+        if let Some(address) = note.address {
+            let bits = match address {
+                IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+                IpAddr::V6(address) => address.to_bits(),
+            };
+            self.add(bits as u64);
+            self.add((bits >> 64) as u64);
+        }
+        match note.operation {
+            Operation::Short(_, 0) => {}
+            Operation::Short(word, _) => self.add(word),
+            Operation::Text(text) => {
+                for bytes in text.as_bytes().chunks(8) {
+                    let mut word = [0; 8];
+                    word.iter_mut()
+                        .zip(bytes)
+                        .for_each(|(to, from)| *to = *from);
+                    self.add(u64::from_le_bytes(word));
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, word: u64) {
+        if let Some(place) = self.words.get_mut(self.length) {
+            *place = word;
+            self.length += 1;
+        }
+    }
+}
+
+fn flag(is_set: bool, flag: u64) -> u64 {
+    if is_set { flag } else { 0 }
+}
+
+/// Puts notes together again from the words of a queue.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    words: Vec<u64>,
+    wanted: usize,
+}
+
+/// A note as it was read.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) key: Option<KeyId>,
+    pub(super) credential: Option<CredentialId>,
+    pub(super) carrier: Option<Carrier>,
+    pub(super) server: u16,
+    pub(super) outcome: u8,
+    pub(super) status: UsageStatus,
+    pub(super) cost: u32,
+    pub(super) time: Option<(u8, u8)>,
+    pub(super) address: Option<IpAddr>,
+    pub(super) is_sighting: bool,
+    pub(super) at: Timestamp,
+    pub(super) name: Name,
+}
+
+/// The name of an operation, as it was read.
+#[derive(Debug)]
+pub(super) struct Name {
+    bytes: [u8; MAX_NAME],
+    length: usize,
+}
+
+impl Name {
+    pub(super) fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.length).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl Reader {
+    /// Takes a word, and gives the note that it completes.
+    pub(super) fn take(&mut self, word: u64) -> Option<Read> {
+        if self.words.is_empty() {
+            let flags = word >> 56;
+            let address = if flags & HAS_ADDRESS == 0 { 0 } else { 2 };
+            self.wanted = 5 + address + usize::from(byte(word, 0)).div_ceil(8);
+        }
+        self.words.push(word);
+        if self.words.len() < self.wanted {
+            return None;
+        }
+        let note = read(&self.words);
+        self.words.clear();
+        note
+    }
+}
+
+fn read(words: &[u64]) -> Option<Read> {
+    let [head, low, high, secret, at, rest @ ..] = words else {
+        return None;
+    };
+    let flags = head >> 56;
+    let has = |flag| flags & flag != 0;
+    let both = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
+    let (address, rest) = match rest {
+        [low, high, rest @ ..] if has(HAS_ADDRESS) => {
+            let address = Ipv6Addr::from_bits(both(*low, *high));
+            (Some(IpAddr::V6(address).to_canonical()), rest)
+        }
+        rest => (None, rest),
+    };
+    let mut name = Name {
+        bytes: [0; MAX_NAME],
+        length: usize::from(byte(*head, 0)).min(MAX_NAME),
+    };
+    for (to, from) in name.bytes.chunks_exact_mut(8).zip(rest) {
+        to.copy_from_slice(&from.to_le_bytes());
+    }
+    let nibble = |place: u32| byte(*head >> place, 0) & 15;
+    Some(Read {
+        key: has(HAS_KEY).then(|| KeyId::from_u128(both(*low, *high))),
+        credential: has(HAS_SECRET).then(|| CredentialId::from_u32(*secret as u32)),
+        carrier: carrier_of(nibble(20)),
+        server: (*head >> 40) as u16,
+        outcome: byte(*head, 1),
+        status: *UsageStatus::ALL.get(usize::from(nibble(16)))?,
+        cost: (*secret >> 32) as u32,
+        time: byte(*head, 3)
+            .checked_sub(1)
+            .map(|bucket| (bucket, byte(*head, 4))),
+        address,
+        is_sighting: has(IS_SIGHTING),
+        at: Timestamp::from_millis(at.cast_signed()),
+        name,
+    })
+}
+
+fn byte(word: u64, place: u32) -> u8 {
+    (word >> (8 * place)) as u8
+}
+
+fn number_of(carrier: Option<Carrier>) -> u8 {
+    match carrier {
+        None => 0,
+        Some(Carrier::Bearer) => 1,
+        Some(Carrier::Header) => 2,
+        Some(Carrier::Path) => 3,
+        Some(Carrier::Other) => 4,
+    }
+}
+
+fn carrier_of(number: u8) -> Option<Carrier> {
+    match number {
+        1 => Some(Carrier::Bearer),
+        2 => Some(Carrier::Header),
+        3 => Some(Carrier::Path),
+        4 => Some(Carrier::Other),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_note(
+        numbers: (u128, u32, u16, u8, u32),
+        carrier: u8,
+        status: usize,
+        time: Option<(u8, u8)>,
+        address: Option<IpAddr>,
+        has: (bool, bool, bool),
+    ) -> Note<'static> {
+        let (key, credential, server, outcome, cost) = numbers;
+        Note {
+            key: has.0.then(|| KeyId::from_u128(key)),
+            credential: has.1.then(|| CredentialId::from_u32(credential)),
+            carrier: carrier_of(carrier),
+            server,
+            operation: Operation::NONE,
+            outcome,
+            status: UsageStatus::ALL[status],
+            cost,
+            time,
+            address,
+            is_sighting: has.2,
+        }
+    }
+
+    proptest! {
+        /// Whatever is noted is read again as it was, through a queue of any content before it.
+        #[test]
+        fn notes_go_round(
+            numbers in any::<(u128, u32, u16, u8, u32)>(),
+            carrier in 0_u8..5,
+            status in 0..UsageStatus::ALL.len(),
+            time in proptest::option::of((0_u8..44, any::<u8>())),
+            address in any::<Option<IpAddr>>(),
+            has in any::<(bool, bool, bool)>(),
+            name in ".{0,200}",
+            millis in -60_000_000_000_000_i64..200_000_000_000_000,
+            before in 0_usize..3,
+        ) {
+            let note = any_note(numbers, carrier, status, time, address, has);
+            let note = Note { operation: Operation::text(&name), ..note };
+            let at = Timestamp::from_millis(millis);
+            let mut reader = Reader::default();
+            for _ in 0..before {
+                let other = Note { operation: Operation::short("GET"), ..note };
+                let words = Record::of(&other, at);
+                let reads: Vec<_> =
+                    words.words().iter().filter_map(|word| reader.take(*word)).collect();
+                prop_assert_eq!(reads.len(), 1);
+                prop_assert_eq!(reads[0].name.as_str(), "GET");
+            }
+            let record = Record::of(&note, at);
+            let mut reads = record.words().iter().filter_map(|word| reader.take(*word));
+            let read = reads.next().unwrap();
+            prop_assert!(reads.next().is_none());
+            let Operation::Text(kept) = note.operation else { unreachable!() };
+            prop_assert!(kept.len() <= MAX_NAME && name.starts_with(kept));
+            prop_assert_eq!(read.name.as_str(), kept);
+            prop_assert_eq!(
+                (read.key, read.credential, read.carrier, read.server, read.outcome),
+                (note.key, note.credential, note.carrier, note.server, note.outcome)
+            );
+            prop_assert_eq!(
+                (read.status, read.cost, read.time, read.is_sighting, read.at),
+                (note.status, note.cost, note.time, note.is_sighting, at)
+            );
+            prop_assert_eq!(read.address, note.address.map(|address| address.to_canonical()));
+        }
+    }
+
+    #[test]
+    fn a_short_name_is_the_same_as_a_long_one() {
+        let note = any_note((1, 1, 1, 0, 1), 1, 2, None, None, (true, true, false));
+        let at = Timestamp::from_millis(5);
+        for name in ["GET", "DELETE", "CONNECT", "OPTIONS!"] {
+            let [short, text] = [Operation::short(name), Operation::text(name)]
+                .map(|operation| Record::of(&Note { operation, ..note }, at));
+            assert_eq!(short.words(), text.words());
+        }
+    }
+}
