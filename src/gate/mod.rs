@@ -377,7 +377,8 @@ impl Gate {
         rejection
     }
 
-    fn client(&self, head: &Parts) -> Option<IpAddr> {
+    /// The caller's address, if it is known.
+    pub(crate) fn client(&self, head: &Parts) -> Option<IpAddr> {
         self.core
             .shared
             .client_ip

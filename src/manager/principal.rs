@@ -96,8 +96,8 @@ impl Principal {
         self.source.as_deref()
     }
 
-    /// Whose keys the principal is confined to.
-    pub(super) fn confined_to(&self) -> Option<&OwnerId> {
+    /// Whose keys the principal is confined to; nobody's, if they are an admin.
+    pub(crate) fn confined_to(&self) -> Option<&OwnerId> {
         match &self.role {
             Role::Admin => None,
             Role::Member(owner) => Some(owner),

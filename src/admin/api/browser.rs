@@ -139,9 +139,11 @@ mod tests {
     use super::*;
 
     fn may_ask(origins: &Origins, lines: &[(&str, &str)]) -> bool {
-        let request = lines.iter().fold(http::Request::builder(), |request, line| {
-            request.header(line.0, line.1)
-        });
+        let request = lines
+            .iter()
+            .fold(http::Request::builder(), |request, line| {
+                request.header(line.0, line.1)
+            });
         let head = request.body(()).unwrap().into_parts().0;
         origins.check(&head).is_ok()
     }
@@ -156,7 +158,10 @@ mod tests {
             ("keys.test:8443", "https://keys.test:8443"),
             ("[::1]:9", "http://[::1]:9"),
         ] {
-            assert!(may_ask(&none, &[("host", host), ("origin", origin)]), "{origin}");
+            assert!(
+                may_ask(&none, &[("host", host), ("origin", origin)]),
+                "{origin}"
+            );
         }
         let same = [("host", "keys.test"), ("sec-fetch-site", "same-origin")];
         assert!(may_ask(&none, &same));
@@ -175,10 +180,16 @@ mod tests {
             "https://",
             "",
         ] {
-            assert!(!may_ask(&none, &[("host", "keys.test"), ("origin", origin)]), "{origin}");
+            assert!(
+                !may_ask(&none, &[("host", "keys.test"), ("origin", origin)]),
+                "{origin}"
+            );
         }
         assert!(!may_ask(&none, &[("origin", "https://keys.test")]));
-        assert!(!may_ask(&none, &[("host", "keys.test"), ("sec-fetch-site", "cross-site")]));
+        assert!(!may_ask(
+            &none,
+            &[("host", "keys.test"), ("sec-fetch-site", "cross-site")]
+        ));
         let two = [
             ("host", "keys.test"),
             ("origin", "https://keys.test"),
@@ -197,8 +208,18 @@ mod tests {
             ("sec-fetch-site", "cross-site"),
         ];
         assert!(may_ask(&some, &page));
-        assert!(!may_ask(&some, &[("host", "keys.test"), ("origin", "http://admin.test")]));
-        for wrong in ["admin.test", "https://", "https://a@b", "https://a/b", "*", "null"] {
+        assert!(!may_ask(
+            &some,
+            &[("host", "keys.test"), ("origin", "http://admin.test")]
+        ));
+        for wrong in [
+            "admin.test",
+            "https://",
+            "https://a@b",
+            "https://a/b",
+            "*",
+            "null",
+        ] {
             assert!(some.allow(wrong).is_err(), "{wrong}");
         }
     }

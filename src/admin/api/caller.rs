@@ -105,16 +105,18 @@ impl Caller {
         Ok(())
     }
 
+    /// Whether the key acts on all keys.
+    pub(super) async fn is_admin(&self) -> Result<bool, Fault> {
+        let principal = self.principal().await?;
+        Ok(principal.is_some_and(|principal| principal.confined_to().is_none()))
+    }
+
     pub(super) fn context(&self) -> &KeyContext {
         &self.key
     }
 
     pub(super) fn key(&self) -> &KeyInfo {
         self.key.key()
-    }
-
-    pub(super) fn office(&self) -> &Office {
-        &self.office
     }
 }
 
@@ -140,7 +142,11 @@ pub(super) async fn finished<T: Send + 'static>(
         Err(error) => {
             tracing::error!(%error, "an act of the admin API did not come to its end");
             let message = "it is not known whether this was done";
-            Err(Fault::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message))
+            Err(Fault::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                message,
+            ))
         }
     }
 }

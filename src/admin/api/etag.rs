@@ -51,7 +51,9 @@ impl Condition {
     }
 
     fn read(head: &Parts) -> Result<Self, Fault> {
-        let matches = lines(head, &IF_MATCH)?.map(|text| tags(&text)).transpose()?;
+        let matches = lines(head, &IF_MATCH)?
+            .map(|text| tags(&text))
+            .transpose()?;
         let none = match lines(head, &IF_NONE_MATCH)?.as_deref() {
             None => false,
             Some("*") => true,
@@ -117,9 +119,11 @@ mod tests {
     use super::*;
 
     fn read(lines: &[(&str, &str)]) -> Result<Condition, Fault> {
-        let request = lines.iter().fold(http::Request::builder(), |request, line| {
-            request.header(line.0, line.1)
-        });
+        let request = lines
+            .iter()
+            .fold(http::Request::builder(), |request, line| {
+                request.header(line.0, line.1)
+            });
         Condition::read(&request.body(()).unwrap().into_parts().0)
     }
 

@@ -23,7 +23,7 @@
 use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use http::header::RETRY_AFTER;
 use http::{Request, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -142,7 +142,11 @@ impl Fault {
     /// What was to be changed is not as it was read.
     pub(super) fn changed_since() -> Self {
         let message = "it was changed since it was read; read it again";
-        Self::new(StatusCode::PRECONDITION_FAILED, "revision_mismatch", message)
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "revision_mismatch",
+            message,
+        )
     }
 
     pub(super) fn in_field(mut self, field: impl Into<String>) -> Self {
@@ -292,19 +296,13 @@ pub(super) async fn no_such_path() -> Fault {
     Fault::not_found("there is nothing under this path")
 }
 
-/// Gives an answer of the router's own that the path knows no such method our shape.
-pub(super) fn method_not_allowed(response: Response) -> Response {
-    let fault = Fault::new(
+/// Answers to methods that a path does not know. The router says which it does.
+pub(super) async fn no_such_method() -> Fault {
+    Fault::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "the path knows no such method",
-    );
-    let allowed: Option<HeaderValue> = response.headers().get(ALLOW).cloned();
-    let mut told = fault.into_response();
-    if let Some(methods) = allowed {
-        told.headers_mut().insert(ALLOW, methods);
-    }
-    told
+    )
 }
 
 /// The text with every run of letters and digits taken out that is long enough to be a secret. Ids of

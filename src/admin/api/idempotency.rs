@@ -52,7 +52,10 @@ struct Entry {
 enum Create {
     /// Not made, or not successfully.
     Open,
-    Made { body: Digest, key: Made },
+    Made {
+        body: Digest,
+        key: Made,
+    },
 }
 
 #[derive(Debug)]
@@ -93,10 +96,10 @@ impl<S: Sync> FromRequestParts<S> for Once {
         });
         match (text, values.next()) {
             (Some(text), None) => Ok(Self(Some(text.to_owned()))),
-            _ => Err(
-                Fault::malformed("Idempotency-Key must be 1 to 255 visible ASCII characters, once")
-                    .in_field("Idempotency-Key"),
-            ),
+            _ => Err(Fault::malformed(
+                "Idempotency-Key must be 1 to 255 visible ASCII characters, once",
+            )
+            .in_field("Idempotency-Key")),
         }
     }
 }
@@ -119,8 +122,14 @@ impl Ledger {
                 Err(Fault::new(status, "idempotency_key_reused", message)
                     .in_field("Idempotency-Key"))
             }
-            Create::Made { key: Made::Known(id), .. } => Err(made_before(*id)),
-            Create::Made { key: Made::Shown(issued), .. } => Ok(Answered {
+            Create::Made {
+                key: Made::Known(id),
+                ..
+            } => Err(made_before(*id)),
+            Create::Made {
+                key: Made::Shown(issued),
+                ..
+            } => Ok(Answered {
                 issued: Arc::clone(issued),
                 now: false,
             }),
@@ -169,7 +178,10 @@ impl Ledger {
         let mut entries = self.entries();
         let is_idle = |entry: &Entry| {
             Arc::strong_count(&entry.create) == 1
-                && entry.create.try_lock().is_ok_and(|held| matches!(*held, Create::Open))
+                && entry
+                    .create
+                    .try_lock()
+                    .is_ok_and(|held| matches!(*held, Create::Open))
         };
         if entries.get(&name).is_some_and(is_idle) {
             entries.remove(&name);

@@ -17,6 +17,7 @@ mod audit;
 mod browser;
 mod bulk;
 mod caller;
+mod choice;
 mod connections;
 mod document;
 mod etag;
@@ -32,6 +33,7 @@ mod routes;
 mod schema;
 mod scope;
 mod shown;
+mod usage;
 
 use std::sync::Arc;
 

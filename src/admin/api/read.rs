@@ -15,7 +15,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http::{HeaderName, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::{DeserializeOwned, Deserializer};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::error::Category;
 
 use super::fault::Fault;
@@ -34,6 +34,10 @@ pub(super) struct Json<T, const MOST: usize = LARGEST>(pub(super) T);
 /// A body of JSON that may be left out, which is as good as `{}`.
 #[derive(Debug)]
 pub(super) struct MaybeJson<T>(pub(super) T);
+
+/// A body that is said to be JSON, as it came.
+#[derive(Debug)]
+pub(super) struct Whole(pub(super) Bytes);
 
 /// The query.
 #[derive(Debug)]
@@ -55,6 +59,16 @@ where
         check_type(&head.headers)?;
         let bytes = whole(&head.headers, body, MOST).await?;
         parsed(&bytes).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Whole {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        let (head, body) = request.into_parts();
+        check_type(&head.headers)?;
+        whole(&head.headers, body, LARGEST).await.map(Self)
     }
 }
 
@@ -88,7 +102,9 @@ where
             Ok(Query(asked)) => Ok(Self(asked)),
             Err(error) => {
                 let text = error.body_text();
-                let what = text.rsplit_once("string: ").map_or(&*text, |(_, what)| what);
+                let what = text
+                    .rsplit_once("string: ")
+                    .map_or(&*text, |(_, what)| what);
                 let fault = Fault::malformed(format!("the query cannot be read: {what}"));
                 Err(match what.split_once(": ") {
                     Some((field, _)) => fault.in_field(field),
@@ -152,7 +168,11 @@ async fn whole(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes, Fa
     let read = tokio::time::timeout(SLOWEST, Limited::new(body, most).collect()).await;
     let Ok(read) = read else {
         let message = "the body did not arrive in time";
-        return Err(Fault::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message));
+        return Err(Fault::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            message,
+        ));
     };
     match read {
         Ok(read) => Ok(read.to_bytes()),
@@ -179,7 +199,9 @@ pub(super) fn parsed<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
 
 fn misplaced(place: &str, error: &serde_json::Error) -> Fault {
     let text = error.to_string();
-    let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
+    let what = text
+        .rsplit_once(" at line ")
+        .map_or(&*text, |(what, _)| what);
     if place == "." {
         let fault = Fault::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -198,7 +220,7 @@ fn misplaced(place: &str, error: &serde_json::Error) -> Fault {
 /// For members of a change, where `null` says something: to remove what was there.
 pub(super) fn nullable<'de, T, D>(from: D) -> Result<Option<Option<T>>, D::Error>
 where
-    T: serde::Deserialize<'de>,
+    T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
     Option::deserialize(from).map(Some)
@@ -207,7 +229,7 @@ where
 /// For members of a change that cannot be removed, where `null` is a mistake.
 pub(super) fn present<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
 where
-    T: serde::Deserialize<'de>,
+    T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
     T::deserialize(from).map(Some)

@@ -96,7 +96,9 @@ mod tests {
         let handle: Handle = "ATgKlpEa".parse().unwrap();
         record.credentials = vec![Credential::new(CredentialId::FIRST, handle, "", "", now)];
         record.servers = servers;
-        let grants = grants.iter().map(|grant| grant.parse::<ScopeGrant>().unwrap());
+        let grants = grants
+            .iter()
+            .map(|grant| grant.parse::<ScopeGrant>().unwrap());
         record.scopes = grants.collect::<ScopeSet>();
         KeyInfo::of(&record).unwrap()
     }
