@@ -136,50 +136,50 @@ pub(super) fn duration(field: &str, seconds: u64) -> Result<Duration, Fault> {
 
 /// A change of a key: what is named is set, everything else stays. `null` removes what can be
 /// removed.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = KeyUpdate)]
 pub(super) struct AskedUpdate {
-    #[serde(deserialize_with = "present")]
-    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, required = false, min_length = 1, max_length = 200)]
     name: Option<String>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, max_length = 1000)]
     description: Option<Option<String>>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<OwnerText>)]
     owner: Option<Option<OwnerId>>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = ServersValue, required = false)]
     servers: Option<Servers>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<GrantText>, required = false)]
     scopes: Option<ScopeSet>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = AccessWord, required = false)]
     access: Option<Access>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = McpRulesValue, required = false)]
     mcp: Option<McpRules>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = SigningWord, required = false)]
     signing: Option<Signing>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = NetworkRulesValue, required = false)]
     networks: Option<NetworkRules>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<PlanText>)]
     plan: Option<Option<PlanName>>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<RateLimitValue>, required = false, max_items = 16)]
     limits: Option<Vec<RateLimit>>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Vec<QuotaValue>, required = false, max_items = 16)]
     quotas: Option<Vec<Quota>>,
-    #[serde(deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = MetadataValue, required = false)]
     metadata: Option<Metadata>,
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<TimeText>)]
     expires_at: Option<Option<Timestamp>>,
 }

@@ -13,7 +13,7 @@ use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{Header, OpenApi as Document, Ref, RefOr, ResponseBuilder, Server};
+use utoipa::openapi::{Header, OpenApi as Document, Ref, RefOr, Required, ResponseBuilder, Server};
 use utoipa::{Modify, OpenApi};
 
 use super::fault::{FaultBody, FaultDetails, FaultType};
@@ -43,7 +43,8 @@ use super::{
     ),
     components(schemas(
         FaultBody<'static>, FaultDetails<'static>, FaultType, KeyIdText, schema::ServerText,
-        schema::GlobText, schema::NetworkText, schema::GrantText, shown::ShownKey,
+        schema::GlobText, schema::NetworkText, schema::GrantText, schema::Tags, schema::Star,
+        shown::ShownKey,
     )),
     tags(
         (name = "keys", description = "Keys, and what becomes of them."),
@@ -205,10 +206,8 @@ fn complete(path: &str, operation: &mut Operation) {
         || path.ends_with("/disconnect")
         || path.ends_with("/suspend")
         || path.ends_with("/resume");
-    let mut statuses = vec!["401", "403", "429", "503"];
-    if has_parameter(ParameterIn::Query) || has_parameter(ParameterIn::Header) || has_body {
-        statuses.push("400");
-    }
+    // 400 also for more than one key.
+    let mut statuses = vec!["400", "401", "403", "429", "503"];
     if has_parameter(ParameterIn::Path) || path == "/usage" || path == "/audit" {
         statuses.push("404");
     }
@@ -228,6 +227,11 @@ fn complete(path: &str, operation: &mut Operation) {
                 .responses
                 .responses
                 .insert(status.to_owned(), answer);
+        }
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if parameter.parameter_in == ParameterIn::Header {
+            parameter.required = Required::False;
         }
     }
     operation.security = Some(vec![

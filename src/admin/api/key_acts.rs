@@ -21,7 +21,7 @@ use crate::key::KeyId;
 #[utoipa::path(
     post, path = "/keys/{id}/enable", tag = "keys", operation_id = "enableKey",
     params(("id" = KeyIdText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is of this revision.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is of this revision.")),
     responses((status = 200, description = "The key, which is on.", body = ShownKey,
         headers(("ETag" = String, description = "The revision, in quotes.")))),
     extensions(("x-required-scope" = json!("keys:write"))),
@@ -43,7 +43,7 @@ pub(super) async fn enable(
 #[utoipa::path(
     post, path = "/keys/{id}/disable", tag = "keys", operation_id = "disableKey",
     params(("id" = KeyIdText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is of this revision.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is of this revision.")),
     responses((status = 200, description = "The key, which is off.", body = ShownKey,
         headers(("ETag" = String, description = "The revision, in quotes.")))),
     extensions(("x-required-scope" = json!("keys:write"))),
@@ -67,7 +67,7 @@ pub(super) async fn disable(
 #[utoipa::path(
     post, path = "/keys/{id}/rotate", tag = "keys", operation_id = "rotateKey",
     params(("id" = KeyIdText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is of this revision.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is of this revision.")),
     request_body = Option<AskedRotation>,
     responses((status = 200, description = "The key with its new secret.", body = inline(ShownOnce<'static>),
         headers(("ETag" = String, description = "The revision, in quotes.")))),
@@ -94,7 +94,7 @@ pub(super) async fn rotate(
 #[utoipa::path(
     post, path = "/keys/{id}/end-grace", tag = "keys", operation_id = "endGrace",
     params(("id" = KeyIdText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is of this revision.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is of this revision.")),
     responses((status = 200, description = "The key, which has one secret.", body = ShownKey,
         headers(("ETag" = String, description = "The revision, in quotes.")))),
     extensions(("x-required-scope" = json!("keys:write"))),
@@ -118,7 +118,7 @@ pub(super) async fn end_grace(
 #[utoipa::path(
     post, path = "/keys/{id}/revoke", tag = "keys", operation_id = "revokeKey",
     params(("id" = KeyIdText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is of this revision.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is of this revision.")),
     request_body = Option<AskedRevocation>,
     responses((status = 200, description = "The key, which is revoked.", body = ShownKey,
         headers(("ETag" = String, description = "The revision, in quotes.")))),

@@ -57,14 +57,14 @@ pub(super) async fn list(
 /// that names the key that was made.
 #[utoipa::path(
     post, path = "/keys", tag = "keys", operation_id = "createKey",
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+    params(("Idempotency-Key" = String, Header, min_length = 1, max_length = 255,
         pattern = "^[!-~]+$", description = "A name for this create, of the caller's choosing.")),
     request_body = AskedKey,
     responses((status = 201, description = "The key was made.", body = inline(ShownOnce<'static>),
         headers(
             ("ETag" = String, description = "The revision, in quotes."),
             ("Location" = String, description = "Where the key is read."),
-            ("Idempotency-Replayed" = Option<String>,
+            ("Idempotency-Replayed" = String,
                 description = "`true`, if the key was made by an earlier request."),
         ))),
     extensions(("x-required-scope" = json!("keys:write"))),
@@ -182,7 +182,7 @@ fn if_it_can_be_told<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     patch, path = "/keys/{id}", tag = "keys", operation_id = "updateKey",
     params(
         ("id" = super::schema::KeyIdText, Path),
-        ("If-Match" = Option<String>, Header, description = "Change it only if it is still of this revision."),
+        ("If-Match" = super::schema::Tags, Header, description = "Change it only if it is still of this revision."),
     ),
     request_body = AskedUpdate,
     responses((status = 200, description = "The key as it is now.", body = ShownKey,
@@ -231,7 +231,7 @@ pub(super) fn changed(info: KeyInfo) -> Response {
     delete, path = "/keys/{id}", tag = "keys", operation_id = "deleteKey",
     params(
         ("id" = super::schema::KeyIdText, Path),
-        ("If-Match" = Option<String>, Header, description = "Remove it only if it is of this revision."),
+        ("If-Match" = super::schema::Tags, Header, description = "Remove it only if it is of this revision."),
     ),
     responses((status = 200, description = "It is gone.", body = ShownDeleted)),
     extensions(("x-required-scope" = json!("keys:write"))),

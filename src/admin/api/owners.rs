@@ -99,8 +99,8 @@ pub(super) async fn read(caller: Caller, Named(id): Named<OwnerId>) -> Result<Re
 #[utoipa::path(
     put, path = "/owners/{id}", tag = "owners", operation_id = "defineOwner",
     params(("id" = OwnerText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is still of this revision."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if there is none.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is still of this revision."),
+        ("If-None-Match" = super::schema::Star, Header, description = "`*`: only if there is none.")),
     request_body = AskedOwner,
     responses(
         (status = 200, description = "The owner as it is now.", body = ShownOwner,
@@ -199,7 +199,7 @@ pub(super) struct ShownRemoved {
 #[utoipa::path(
     delete, path = "/owners/{id}", tag = "owners", operation_id = "removeOwner",
     params(("id" = OwnerText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is of this revision.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is of this revision.")),
     responses((status = 200, description = "They are gone.", body = ShownRemoved)),
     extensions(("x-required-scope" = json!("owners:write"))),
 )]

@@ -59,8 +59,8 @@ pub(super) async fn read(caller: Caller, Named(name): Named<PlanName>) -> Result
 #[utoipa::path(
     put, path = "/plans/{name}", tag = "plans", operation_id = "definePlan",
     params(("name" = PlanText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is still of this revision."),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only if none is stored.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is still of this revision."),
+        ("If-None-Match" = super::schema::Star, Header, description = "`*`: only if none is stored.")),
     request_body = AskedPlan,
     responses(
         (status = 200, description = "The plan as it is now.", body = ShownPlan,
@@ -119,7 +119,7 @@ pub(super) struct ShownRemoved {
 #[utoipa::path(
     delete, path = "/plans/{name}", tag = "plans", operation_id = "removePlan",
     params(("name" = PlanText, Path),
-        ("If-Match" = Option<String>, Header, description = "Only if it is of this revision.")),
+        ("If-Match" = super::schema::Tags, Header, description = "Only if it is of this revision.")),
     responses((status = 200, description = "It is gone.", body = ShownRemoved)),
     extensions(("x-required-scope" = json!("plans:write"))),
 )]

@@ -31,7 +31,7 @@ const SLOWEST: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Json<T, const MOST: usize = LARGEST>(pub(super) T);
 
-/// A body of JSON that may be left out, which is as good as `{}`.
+/// A body of JSON that may be left out, which is as good as `{}`, and so is `null`.
 #[derive(Debug)]
 pub(super) struct MaybeJson<T>(pub(super) T);
 
@@ -86,7 +86,8 @@ where
             return Ok(Self(T::default()));
         }
         check_type(&head.headers)?;
-        parsed(&bytes).map(Self)
+        let read: Option<T> = parsed(&bytes)?;
+        Ok(Self(read.unwrap_or_default()))
     }
 }
 

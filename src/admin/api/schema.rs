@@ -77,6 +77,12 @@ text! {
         .min_length(Some(1))
         .max_length(Some(256))
         .examples(["read_*"]);
+    Tags as "EntityTags": |text| text
+        .description(Some("`*`, or revisions in quotes, with commas between them."))
+        .pattern(Some(r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#))
+        .examples(["\"7\""]);
+    Star as "Star": |text| text
+        .enum_values(Some(["*"]));
     LimitName as "LimitName": |text| text
         .description(Some("What is spent is noted under this name."))
         .pattern(Some("^[a-z0-9_-]{1,32}$"))
