@@ -56,8 +56,8 @@
 //! cannot reach the office, and a store knows nothing of HTTP.
 //!
 //! ```text
+//! 12  testing     the suite for stores, a clock to set, a store that fails on command
 //! 11  admin       the office over HTTP: an API for programs
-//!     testing     the suite for stores, a clock to set, a store that fails on command
 //! 10  keys        ApiKeys: store, cache and limits wired into a layer and a manager
 //!  9  framework   axum, tonic, rmcp: one file each
 //!  8  layer       the only room that knows tower, and where a refusal becomes an answer

@@ -35,9 +35,9 @@ const FLOORS: &[(&str, u32)] = &[
     ("framework", 9),
     ("keys", 10),
     ("admin", 11),
-    ("testing", 11),
-    ("manual", 12),
-    ("lib", 12),
+    ("testing", 12),
+    ("manual", 13),
+    ("lib", 13),
 ];
 
 /// Crates that are known in one place only.

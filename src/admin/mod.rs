@@ -7,3 +7,5 @@
 mod api;
 
 pub use self::api::AdminApi;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::api::read_as_each;

@@ -28,6 +28,8 @@ mod keys;
 mod me;
 mod owners;
 mod plans;
+#[cfg(any(test, feature = "testing"))]
+mod probe;
 mod read;
 mod routes;
 mod schema;
@@ -39,6 +41,8 @@ use std::sync::Arc;
 
 use axum::Router;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::probe::read_as_each;
 use self::browser::Origins;
 use self::idempotency::Ledger;
 use crate::error::Error;

@@ -16,6 +16,7 @@ use http::request::Parts;
 use http::{HeaderName, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use serde_json::Value;
 use serde_json::error::Category;
 
 use super::fault::Fault;
@@ -195,7 +196,35 @@ pub(super) fn parsed<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
     })?;
     json.end()
         .map_err(|error| Fault::malformed(format!("the body is no JSON: {error}")))?;
-    Ok(value)
+    match list_for_object(text) {
+        None => Ok(value),
+        Some(place) => Err(Fault::invalid(place, "must be an object")),
+    }
+}
+
+/// Where a list stands in place of an object. serde takes one for the other, member by member in the
+/// order of the source: a list that is empty would be an object that says nothing.
+fn list_for_object(text: &[u8]) -> Option<&'static str> {
+    const OBJECTS: [&str; 6] = ["networks", "mcp", "tools", "resources", "prompts", "filter"];
+    const LISTS: [&str; 2] = ["limits", "quotas"];
+    fn found(value: &Value) -> Option<&'static str> {
+        let Value::Object(members) = value else {
+            return None;
+        };
+        let object = |name: &&str| members.get(*name).is_some_and(Value::is_array);
+        let list = |name: &&str| {
+            let entries = members.get(*name).and_then(Value::as_array);
+            entries.is_some_and(|entries| entries.iter().any(Value::is_array))
+        };
+        let here = OBJECTS.into_iter().find(object);
+        let here = here.or_else(|| LISTS.into_iter().find(list));
+        here.or_else(|| members.values().find_map(found))
+    }
+    let value = serde_json::from_slice(text).ok()?;
+    if Value::is_array(&value) {
+        return Some("body");
+    }
+    found(&value)
 }
 
 fn misplaced(place: &str, error: &serde_json::Error) -> Fault {
