@@ -16,8 +16,18 @@ async fn what_is_wrong_with_a_body_is_said() {
         ("{\"name\":\"a\"} x", 400, "malformed_request", ""),
         ("\u{feff}{}", 400, "malformed_request", ""),
         ("[]", 422, "invalid_input", ""),
-        (r#"{"name":"a","networks":[]}"#, 422, "invalid_input", "networks"),
-        (r#"{"name":"a","mcp":{"tools":[]}}"#, 422, "invalid_input", "tools"),
+        (
+            r#"{"name":"a","networks":[]}"#,
+            422,
+            "invalid_input",
+            "networks",
+        ),
+        (
+            r#"{"name":"a","mcp":{"tools":[]}}"#,
+            422,
+            "invalid_input",
+            "tools",
+        ),
         (
             r#"{"name":"a","limits":[["a",1,"day",1,null,null]]}"#,
             422,
@@ -219,6 +229,7 @@ async fn what_is_wrong_with_a_query_is_said() {
         ("/audit?before=x", "before"),
         ("/audit?subject=file:x", "subject"),
         ("/safety?idle_for=x", "idle_for"),
+        ("/safety?idle_for=0", "idle_for"),
         ("/owners?after=", "after"),
         ("/usage?step=year", "step"),
         ("/usage?from=2000-01-01T00:00:00Z", "from"),

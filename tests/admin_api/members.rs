@@ -53,10 +53,14 @@ async fn a_member_sees_and_changes_their_own_keys_alone() {
         ("POST", format!("/connections/{bobs}/disconnect")),
         ("GET", format!("/audit?subject={bobs}")),
         ("GET", "/owners/bob".to_owned()),
+        ("PUT", "/owners/bob".to_owned()),
+        ("PUT", "/owners/eve".to_owned()),
     ] {
         let mut asking = api.ask(method, &path).key(&ada);
-        if method == "PATCH" {
-            asking = asking.json(&json!({ "name": "mine" }));
+        match method {
+            "PATCH" => asking = asking.json(&json!({ "name": "mine" })),
+            "PUT" => asking = asking.json(&json!({ "role": "admin" })),
+            _ => {}
         }
         let answer = asking.send().await;
         assert_eq!(
@@ -69,7 +73,6 @@ async fn a_member_sees_and_changes_their_own_keys_alone() {
         ("GET", "/audit", json!(null)),
         ("GET", "/owners", json!(null)),
         ("PUT", "/owners/ada", json!({ "role": "admin" })),
-        ("PUT", "/owners/eve", json!({ "role": "member" })),
         ("POST", "/owners/bob/suspend", json!(null)),
         ("DELETE", "/owners/bob", json!(null)),
         ("PUT", "/plans/free", json!({})),

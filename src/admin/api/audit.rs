@@ -11,7 +11,7 @@ use super::caller::Caller;
 use super::choice::size;
 use super::fault::Fault;
 use super::read::Asked;
-use super::schema::{KeyIdText, TimeText};
+use super::schema::{KeyIdText, SubjectText, TimeText};
 use super::scope::Right;
 use crate::audit::{AuditAction, AuditEntry, AuditFilter};
 use crate::clock::Timestamp;
@@ -24,7 +24,7 @@ use crate::store::AuditPage;
 #[into_params(parameter_in = Query)]
 pub(super) struct AskedAudit {
     /// Only acts on this: a key's id, `owner:ID` or `plan:NAME`.
-    #[param(value_type = Option<String>, example = "owner:ada")]
+    #[param(value_type = Option<SubjectText>)]
     subject: Option<Subject>,
     /// Only acts of this actor.
     actor: Option<String>,
@@ -72,7 +72,7 @@ struct ShownEntry {
     #[schema(value_type = ActionWord)]
     action: AuditAction,
     /// To what: a key's id, `owner:ID` or `plan:NAME`.
-    #[schema(value_type = String)]
+    #[schema(value_type = SubjectText)]
     subject: Subject,
     /// What could be shown before; nothing for what is new.
     #[schema(value_type = Option<std::collections::BTreeMap<String, Value>>)]
@@ -132,11 +132,12 @@ pub(super) async fn read(
 ) -> Result<Response, Fault> {
     let manager = caller.may(Right::AuditRead).await?;
     let wanted = size(asked.limit)?;
-    let mut filter = AuditFilter::default();
-    filter.subject = asked.subject;
-    filter.actor = asked.actor;
-    filter.since = asked.since;
-    filter.until = asked.until;
+    let filter = AuditFilter {
+        subject: asked.subject,
+        actor: asked.actor,
+        since: asked.since,
+        until: asked.until,
+    };
     let mut page = AuditPage::newest(wanted);
     page.before = asked.before.map(Revision::new);
     let entries = manager.audit(&filter, page).await?;

@@ -41,9 +41,8 @@ impl Caller {
     /// The manager in the hands of whoever asks, if their key holds `right`.
     pub(super) async fn may(&self, right: Right) -> Result<KeyManager, Fault> {
         right.check(self.key.key())?;
-        let principal = match self.principal().await? {
-            Some(principal) => principal,
-            None => return Err(Right::KeysAdmin.missing().into()),
+        let Some(principal) = self.principal().await? else {
+            return Err(Right::KeysAdmin.missing().into());
         };
         Ok(self.acting_as(principal.by_key(&self.key)))
     }

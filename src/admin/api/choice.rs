@@ -36,16 +36,17 @@ pub(super) struct AskedChoice {
 
 impl AskedChoice {
     pub(super) fn into_filter(self) -> KeyFilter {
-        let mut filter = KeyFilter::default();
-        filter.owner = self.owner;
-        filter.server = self.server;
-        filter.plan = self.plan;
-        filter.name_contains = self.name;
-        filter.expires_before = self.expires_before;
-        filter.created_before = self.created_before;
-        filter.idle_since = self.idle_since;
-        filter.connections = self.connections;
-        filter
+        KeyFilter {
+            owner: self.owner,
+            server: self.server,
+            plan: self.plan,
+            name_contains: self.name,
+            expires_before: self.expires_before,
+            created_before: self.created_before,
+            idle_since: self.idle_since,
+            connections: self.connections,
+            ..KeyFilter::default()
+        }
     }
 }
 
@@ -92,20 +93,21 @@ pub(super) struct AskedKeys {
 impl AskedKeys {
     pub(super) fn filter(&self) -> Result<KeyFilter, Fault> {
         let status = self.status.as_deref().map(str::parse::<StatusKind>);
-        let mut filter = KeyFilter::default();
-        filter.status = status.transpose().map_err(|error| {
+        let status = status.transpose().map_err(|error| {
             Fault::malformed(format!("invalid status: {error}")).in_field("status")
         })?;
-        filter.owner.clone_from(&self.owner);
-        filter.server.clone_from(&self.server);
-        filter.name_contains.clone_from(&self.name);
-        filter.plan.clone_from(&self.plan);
-        filter.expires_before = self.expires_before;
-        filter.created_before = self.created_before;
-        filter.idle_since = self.idle_since;
-        filter.connections = self.connections;
-        filter.include_revoked = self.all.unwrap_or_default();
-        Ok(filter)
+        Ok(KeyFilter {
+            owner: self.owner.clone(),
+            server: self.server.clone(),
+            status,
+            name_contains: self.name.clone(),
+            plan: self.plan.clone(),
+            expires_before: self.expires_before,
+            created_before: self.created_before,
+            idle_since: self.idle_since,
+            connections: self.connections,
+            include_revoked: self.all.unwrap_or_default(),
+        })
     }
 
     pub(super) fn page(&self) -> Result<PageRequest, Fault> {

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::answer;
-use super::asked::duration;
+use super::asked::LONGEST;
 use super::caller::{Caller, finished};
 use super::choice::page;
 use super::fault::Fault;
@@ -52,9 +52,11 @@ pub(super) async fn list(
     Asked(asked): Asked<AskedConnections>,
 ) -> Result<Response, Fault> {
     let manager = caller.may(Right::KeysRead).await?;
-    let mut filter = KeyFilter::default();
-    filter.owner = asked.owner;
-    filter.connections = Some(true);
+    let filter = KeyFilter {
+        owner: asked.owner,
+        connections: Some(true),
+        ..KeyFilter::default()
+    };
     let found = manager
         .list(&filter, page(asked.limit, asked.after)?)
         .await?;
@@ -113,8 +115,12 @@ pub(super) async fn safety(
 ) -> Result<Response, Fault> {
     let manager = caller.may(Right::KeysRead).await?;
     let idle = match asked.idle_for {
-        Some(seconds) => duration("idle_for", seconds)?,
+        Some(seconds @ 1..=LONGEST) => Duration::from_secs(seconds),
         None => IDLE,
+        Some(_) => {
+            let message = "invalid idle_for: must be 1 to 3,155,760,000 seconds";
+            return Err(Fault::malformed(message).in_field("idle_for"));
+        }
     };
     let found = manager
         .safety(idle, page(asked.limit, asked.after)?)

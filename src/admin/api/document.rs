@@ -158,16 +158,15 @@ impl Modify for Common {
             if path == "/openapi.json" {
                 continue;
             }
-            for operation in [
+            let operations = [
                 &mut item.get,
                 &mut item.put,
                 &mut item.post,
                 &mut item.patch,
                 &mut item.delete,
-            ] {
-                if let Some(operation) = operation {
-                    complete(path, operation);
-                }
+            ];
+            for operation in operations.into_iter().flatten() {
+                complete(path, operation);
             }
         }
     }

@@ -94,14 +94,19 @@ pub(super) struct FaultDetails<'a> {
 
 /// The families of codes.
 #[derive(Debug, ToSchema)]
-#[schema(as = ErrorType, rename_all = "snake_case")]
+#[schema(as = ErrorType)]
 #[allow(dead_code, reason = "describes what is written elsewhere")]
 pub(super) enum FaultType {
-    AuthenticationError,
-    PermissionError,
-    RateLimitError,
-    InvalidRequestError,
-    ApiError,
+    #[serde(rename = "authentication_error")]
+    Authentication,
+    #[serde(rename = "permission_error")]
+    Permission,
+    #[serde(rename = "rate_limit_error")]
+    RateLimit,
+    #[serde(rename = "invalid_request_error")]
+    InvalidRequest,
+    #[serde(rename = "api_error")]
+    Api,
 }
 
 impl Fault {

@@ -41,10 +41,10 @@ use std::sync::Arc;
 
 use axum::Router;
 
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use self::probe::read_as_each;
 use self::browser::Origins;
 use self::idempotency::Ledger;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::probe::read_as_each;
 use crate::error::Error;
 use crate::keys::ApiKeys;
 

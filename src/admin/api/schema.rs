@@ -39,7 +39,7 @@ macro_rules! text {
 text! {
     KeyIdText as "KeyId": |text| text
         .description(Some("The permanent name of a key."))
-        .pattern(Some("^key_[0-9A-Za-z]{22}$"))
+        .pattern(Some("^key_[0-6][0-9A-Za-z]{21}$"))
         .examples(["key_00VZwwy0Fq9zX3Uvt4pS0L"]);
     TimeText as "Timestamp": |text| text
         .description(Some("A point in time, as RFC 3339 has it."))
@@ -51,7 +51,14 @@ text! {
         .description(Some("Whom a key belongs to: at most 128 bytes, without control characters."))
         .min_length(Some(1))
         .max_length(Some(128))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*$"))
         .examples(["ada"]);
+    SubjectText as "Subject": |text| text
+        .description(Some("A key's id, `owner:ID` or `plan:NAME`."))
+        .pattern(Some(
+            r"^(key_[0-6][0-9A-Za-z]{21}|owner:[^\x00-\x1f\x7f-\x9f]{1,128}|plan:[a-z0-9_-]{1,64})$",
+        ))
+        .examples(["owner:ada"]);
     PlanText as "PlanName": |text| text
         .description(Some("The name of a plan."))
         .pattern(Some("^[a-z0-9_-]{1,64}$"))
