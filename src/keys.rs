@@ -59,6 +59,18 @@ impl ApiKeys {
         &self.manager
     }
 
+    /// The address of whoever made a request, as the layer sees it; nothing if it is unknown.
+    #[cfg(feature = "admin")]
+    pub(crate) fn caller_address(&self, head: &http::request::Parts) -> Option<std::net::IpAddr> {
+        Gate::new(&self.shared).client(head)
+    }
+
+    /// The clock that everything here goes by.
+    #[cfg(feature = "admin")]
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
     /// What verifying keys has cost this process so far.
     pub fn stats(&self) -> VerifyStats {
         self.shared.verifier.stats()

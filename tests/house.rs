@@ -34,9 +34,10 @@ const FLOORS: &[(&str, u32)] = &[
     ("layer", 8),
     ("framework", 9),
     ("keys", 10),
-    ("testing", 11),
-    ("manual", 12),
-    ("lib", 12),
+    ("admin", 11),
+    ("testing", 12),
+    ("manual", 13),
+    ("lib", 13),
 ];
 
 /// Crates that are known in one place only.
@@ -44,10 +45,11 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("tower_layer", &["layer/", "framework/axum.rs"]),
     ("tower_service", &["layer/", "framework/axum.rs"]),
     // In `framework/mod.rs` the names are those of its own modules.
-    ("axum", &["framework/axum.rs", "framework/mod.rs"]),
+    ("axum", &["admin/", "framework/axum.rs", "framework/mod.rs"]),
     ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),
     ("rmcp", &["framework/rmcp.rs"]),
     ("redis", &["redis/"]),
+    ("utoipa", &["admin/"]),
     ("sqlx", &["store/postgres/", "store/rows/", "store/sqlite/"]),
     ("governor", &["limit/"]),
     ("moka", &["verify/"]),

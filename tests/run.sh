@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test: the crate's own, with a private PostgreSQL and a private Redis beside them, then the
 # real client SDKs against the quickstart example, against a server with keys for different tools and
-# through the gateway, a signing client of Python's standard library, and the official conformance
-# suite without the layers, through them, and through the gateway.
+# through the gateway, schemathesis against the admin API, a signing client of Python's standard
+# library, and the official conformance suite without the layers, through them, and through the gateway.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -76,6 +76,7 @@ rust+=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
 check 'real clients' --example quickstart tests/clients/run.sh
 check 'real clients with different tools' --example mcp_tools tests/clients/tools.sh
 check 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
+check 'admin API' --bin mcp-keys tests/clients/admin_api.sh
 check 'signing client' --example signed_client tests/clients/signing.sh
 check 'conformance suite' --example conformance-server tests/conformance/run.sh
 check 'conformance suite through the gateway' --bin mcp-keys tests/conformance/gateway.sh

@@ -33,13 +33,15 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// `Forbidden` to members; `Conflict`, if there is such an owner already, or the stored one has
-    /// changed, or if owners are known from a [directory](crate::ApiKeysBuilder::owner_directory):
+    /// `Forbidden` to members, and naming the field, if the owner would be given more than the key that
+    /// is acted by has; `Conflict`, if there is such an owner already, or the stored one has changed, or if owners are known from a [directory](crate::ApiKeysBuilder::owner_directory):
     /// what the store says would change nothing then; `NotFound`, if it is gone; `Unavailable`: whether it was stored is unknown then.
     pub async fn put_owner(&self, owner: Owner) -> Result<Owner, Error> {
         self.principal.check_admin("only admins change owners")?;
         self.check_owners_are_stored()?;
         let before = self.definition(&Subject::Owner(owner.id.clone())).await?;
+        let known = before.as_ref().map(read_owner).transpose()?;
+        self.principal.check_gift(known.as_ref(), &owner)?;
         let revision = self.define(owner.id.clone().into(), &owner, before).await?;
         Ok(Owner { revision, ..owner })
     }

@@ -80,7 +80,8 @@ impl Principal {
     }
 
     /// The same principal, acting by means of a key: no key they make or change may reach further
-    /// than that one in servers, scopes, access, tools, networks, signing or time.
+    /// than that one in servers, scopes, access, tools, networks, signing or time, and no owner may be
+    /// given more servers, scopes or access than it has.
     pub fn by_key(mut self, key: &KeyContext) -> Self {
         self.bounds = Some(Bounds(Box::new(key.key().clone())));
         self
@@ -96,8 +97,8 @@ impl Principal {
         self.source.as_deref()
     }
 
-    /// Whose keys the principal is confined to.
-    pub(super) fn confined_to(&self) -> Option<&OwnerId> {
+    /// Whose keys the principal is confined to; nobody's, if they are an admin.
+    pub(crate) fn confined_to(&self) -> Option<&OwnerId> {
         match &self.role {
             Role::Admin => None,
             Role::Member(owner) => Some(owner),
@@ -135,6 +136,30 @@ impl Principal {
         }
         if record.access > owner.access && record.connection.is_none() {
             return Err(forbidden("access", "must not be higher than your own"));
+        }
+        Ok(())
+    }
+
+    /// Refuses to give an owner more than the key that is acted by has. What they had before they may
+    /// keep.
+    pub(super) fn check_gift(&self, before: Option<&Owner>, after: &Owner) -> Result<(), Error> {
+        let Some(Bounds(own)) = &self.bounds else {
+            return Ok(());
+        };
+        let within = "must be within those of the key you act by";
+        let kept =
+            |keeps: fn(&Owner, &Owner) -> bool| before.is_some_and(|before| keeps(before, after));
+        if !covers(&own.servers, &after.servers)
+            && !kept(|old, new| covers(&old.servers, &new.servers))
+        {
+            return Err(forbidden("servers", within));
+        }
+        if !own.scopes.covers(&after.scopes) && !kept(|old, new| old.scopes.covers(&new.scopes)) {
+            return Err(forbidden("scopes", within));
+        }
+        if after.access > own.access && !kept(|old, new| new.access <= old.access) {
+            let message = "must not be higher than that of the key you act by";
+            return Err(forbidden("access", message));
         }
         Ok(())
     }

@@ -143,6 +143,16 @@
 //! | [`trust_headers`](crate::layer::McpLayer::trust_headers) | off: bodies are read | under older revisions all servers that were tried run what the body says, whatever the headers say | on, in front of a server that refuses messages their headers do not fit |
 //! | how often the key of an open stream is looked at | every 0.5 s | a stream ends within a second | not adjustable |
 //!
+//! # The admin API
+//!
+//! | what | default | why | change it |
+//! |---|---|---|---|
+//! | the most of a body | 1 MiB; 8 MiB and 1,000 keys for an import | more than any key can need | not adjustable |
+//! | patience with a body | 30 s | it is held in memory meanwhile | not adjustable |
+//! | entries of a page | 100, at most 1,000 | a page is read at once | `limit` in the query |
+//! | [origins](crate::admin::AdminApi::allow_origin) | the host that is asked | pages of others have no business there | where a page elsewhere asks |
+//! | how long a create can be sent again | the key in clear for 10 min, its name for 24 h, of the last 10,000 | long enough for a retry, and no clear text lies around | not adjustable |
+//!
 //! # SQLite
 //!
 //! | what | default | reason |

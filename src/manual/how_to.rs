@@ -17,6 +17,7 @@
 //! * [Without tower](#without-tower)
 //! * [Many nodes behind a load balancer](many_nodes), on a page of their own
 //! * [Owners, plans and quotas](owners), on a page of their own
+//! * [Managing keys over HTTP](admin), on a page of its own (feature `admin`)
 //! * [Limits that several processes share](shared_limits), likewise
 //!
 //! # Keys in the path
@@ -513,6 +514,9 @@
 //! # }
 //! ```
 
+#[cfg(feature = "admin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+pub mod admin;
 pub mod many_nodes;
 pub mod owners;
 #[cfg(feature = "redis")]

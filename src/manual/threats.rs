@@ -335,6 +335,23 @@
 //!   or an old list of tasks on a resumed stream of an unrestricted key.
 //! * Tasks of a key that was rotated stay its own; two keys of one owner share none.
 //!
+//! # What the admin API gives away
+//!
+//! Whoever has a key with `keys:write` and the reach of an admin can make keys, and withdraw those of others:
+//! treat it like the store's password. What limits the harm:
+//!
+//! * Nobody gives a key, or an owner, more than the key has that they act by. A key for one server that
+//!   is given `*` may do nothing there.
+//! * A secret that was replaced cannot make a new one, though it works within its window.
+//! * No cookie is read, and pages of other origins are refused before the key is looked at. What a browser sends along
+//!   by itself is worth nothing.
+//! * A new key is shown once. With an `Idempotency-Key` its clear text stays in the memory of the process for ten
+//!   minutes, so that the answer can be given again; without one it is forgotten when it was sent.
+//! * Each act stands in the trail, with its actor, the address and the handle of the key.
+//!
+//! `owners:write` and `plans:write` change what many keys may do at once. A key with them is not bounded by its
+//! own limits in what plans it defines.
+//!
 //! # When something fails
 //!
 //! Nothing fails open, unless you have it so: a shared limit goes on in each process by default.

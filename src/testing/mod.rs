@@ -11,6 +11,8 @@
     reason = "tests panic"
 )]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 mod clock;
 mod faults;
 

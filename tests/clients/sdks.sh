@@ -75,13 +75,13 @@ fresh() { # FOLDER STAMP
     [[ -f $1/stamp && $(<"$1/stamp") == "$2" ]]
 }
 
-install_python() { # NAME
-    local folder=$cache/python-$1 pins=$here/python/requirements-$1.txt stamp
+install_python() { # NAME [MODULE]: what requirements-NAME.txt pins, with which MODULE is there
+    local folder=$cache/python-$1 pins=$here/python/requirements-$1.txt module=${2:-mcp} stamp
     stamp=$(python3 -c 'import sys; print(sys.executable, sys.version)'; cat "$pins")
-    if fresh "$folder" "$stamp" && "$folder/bin/python" -c 'import mcp' 2>/dev/null; then
+    if fresh "$folder" "$stamp" && "$folder/bin/python" -c "import $module" 2>/dev/null; then
         return
     fi
-    note "installing the Python SDK $1"
+    note "installing ${pins#"$repository/"}"
     rm -rf "$folder"
     python3 -m venv "$folder" || die "cannot make a virtual environment in $folder (see above)"
     "$folder/bin/python" -m pip install --quiet --no-input --disable-pip-version-check -r "$pins" ||

@@ -19,6 +19,7 @@
 mod support;
 
 mod access;
+mod admin;
 mod bypass;
 mod formats;
 mod hosts;

@@ -24,6 +24,8 @@ use crate::support::{Server, issue, light, secret, seen, serve, soon};
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) url: String,
+    /// Where the admin API is, if it is served.
+    pub(crate) admin: Option<String>,
     pub(crate) keys: ApiKeys,
     folder: Arc<TempDir>,
     errors: PathBuf,
@@ -80,8 +82,14 @@ impl Gateway {
             let errors = std::fs::read_to_string(errors);
             panic!("{line:?} {errors:?}");
         };
+        let mut admin = None;
+        if arguments.contains(&"--admin-listen") {
+            let line = soon(lines.next_line()).await.unwrap().unwrap();
+            admin = Some(line.strip_prefix("admin ").unwrap().to_owned());
+        }
         Self {
             url: url.to_owned(),
+            admin,
             child,
             keys,
             folder,

@@ -22,13 +22,17 @@ use super::rules::{Amount, RuleFields, Rules};
 use super::setting::{Merge, Setting, missing};
 use super::tls::TlsFiles;
 use super::together::{Shared, SharedFields};
-use super::{Error, ServeArgs};
+use super::{Error, ServeArgs, admin};
 use crate::setup;
 
 /// Everything that the gateway is told.
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) listen: Setting<SocketAddr>,
+    /// Where the admin API is, if it is served.
+    pub(super) admin_listen: Option<Setting<SocketAddr>>,
+    /// The names to ask for that under; any, if there are none.
+    pub(super) admin_hosts: Option<Hosts>,
     pub(super) routes: Vec<Route>,
     pub(super) scopes: Vec<Scope>,
     pub(super) formats: Vec<Accepted>,
@@ -50,6 +54,7 @@ pub(super) struct Config {
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<String>,
+    admin_listen: Option<String>,
     upstream: Option<String>,
     #[serde(default)]
     routes: BTreeMap<String, String>,
@@ -113,6 +118,10 @@ impl Merge {
                 text.parse::<SocketAddr>()
                     .map_err(|_| "must be an address and a port such as 127.0.0.1:8080")
             })?;
+        let admin_listen = self
+            .pick("admin_listen", args.admin_listen, file.admin_listen)
+            .map(|address| address.read(admin::address))
+            .transpose()?;
         let places = Places {
             upstream: args.upstream,
             routes: args.route,
@@ -168,9 +177,15 @@ impl Merge {
         let tls = tls(cert, key)?;
         let hosts = self.pick_list("allowed_host", args.allowed_host, file.allowed_host);
         let named_elsewhere = tls.is_some() || !trust.proxies.is_empty();
+        let admin_hosts = match &admin_listen {
+            Some(address) => Hosts::read(hosts.clone(), address.value, named_elsewhere)?,
+            None => None,
+        };
         let hosts = Hosts::read(hosts, listen.value, named_elsewhere)?;
         Ok(Config {
             listen,
+            admin_listen,
+            admin_hosts,
             routes,
             scopes,
             formats,
@@ -262,6 +277,7 @@ mod tests {
     fn the_file_says_everything_that_flags_say() {
         let file = r#"
             listen = "[::1]:80"
+            admin_listen = "[::1]:81"
             require_scope = ["a:b", "c"]
             accept_format = ["plain=mgw_", "segmented"]
             path_keys = true
@@ -294,6 +310,9 @@ mod tests {
         let config = load(ServeArgs::default(), file).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
         assert_eq!(config.listen.value, "[::1]:80".parse().unwrap());
+        let admin = config.admin_listen.as_ref().unwrap();
+        assert_eq!(admin.value, "[::1]:81".parse().unwrap());
+        assert!(config.admin_hosts.is_some());
         assert_eq!(config.scopes.len(), 2);
         assert_eq!(config.formats.len(), 3, "with the default one");
         assert!(config.path_keys);
@@ -364,6 +383,11 @@ mod tests {
         for (args, file, begins) in [
             (none.clone(), "", "--listen is missing"),
             (none, "listen = \"x\"", "`listen` in g.toml: \"x\" must be"),
+            (
+                args.clone(),
+                "admin_listen = \"x\"",
+                "`admin_listen` in g.toml: \"x\" must be",
+            ),
             (upstream("h:1"), "", "--upstream: "),
             (routes(&["files"]), "", "--route: "),
             (routes(&["a b=http://h"]), "", "--route a b: "),

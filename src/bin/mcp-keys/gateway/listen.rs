@@ -7,13 +7,16 @@
 //! 4. Not being able to take one connection is no reason not to take the next.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write as HyperWrite};
 use hyper::service::service_fn;
@@ -25,9 +28,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::Error;
 use super::headers::Via;
-use super::route::Gateway;
 use super::setting::Setting;
 
 /// How long requests under way may go on after the order to end.
@@ -43,36 +44,52 @@ const PING: Duration = Duration::from_secs(30);
 /// How long to wait when no connection can be taken, for want of file descriptors for one.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) async fn run(
-    address: Setting<SocketAddr>,
-    acceptor: Option<TlsAcceptor>,
-    gateway: Arc<Gateway>,
-) -> Result<(), Error> {
-    let mut ends = ends()?;
-    let cannot = |error| {
-        let what = format!("{}: cannot listen on {}", address.name, address.value);
-        Error::failed(what, error)
-    };
-    let listener = TcpListener::bind(address.value).await.map_err(cannot)?;
-    let local = listener.local_addr().map_err(cannot)?;
-    announce(local, acceptor.is_some());
+/// What answers requests on an address.
+pub(super) trait Answers: Send + Sync + 'static {
+    type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>
+        + Send
+        + 'static;
 
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// An address, what answers there, and how that is announced.
+pub(super) struct Place<S> {
+    pub(super) address: Setting<SocketAddr>,
+    pub(super) service: S,
+    pub(super) word: &'static str,
+}
+
+pub(super) async fn run<S: Answers, A: Answers>(
+    place: Place<S>,
+    admin: Option<Place<A>>,
+    acceptor: Option<TlsAcceptor>,
+) -> Result<(), super::Error> {
+    let mut ends = ends()?;
     let (stop, stopping) = watch::channel(());
-    let host = Host {
-        gateway,
-        acceptor,
-        stopping,
+    let gateway = bind(place, acceptor.clone(), &stopping).await?;
+    let admin = match admin {
+        Some(place) => Some(bind(place, acceptor, &stopping).await?),
+        None => None,
     };
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => drop(tokio::spawn(host.clone().welcome(stream, peer))),
-                Err(error) => reject(&error).await,
-            },
-            _ = ends.recv() => break,
-        }
+    drop(stopping);
+    gateway.announce();
+    if let Some(admin) = &admin {
+        admin.announce();
     }
-    drop((listener, host));
+    tokio::select! {
+        () = gateway.take() => {}
+        () = async {
+            match admin {
+                Some(admin) => admin.take().await,
+                None => std::future::pending().await,
+            }
+        } => {}
+        _ = ends.recv() => {}
+    }
     tracing::info!("no more connections are taken; requests under way may finish");
     // Each connection holds a receiver, and gives it up when it is done.
     let _ = stop.send(());
@@ -84,16 +101,63 @@ pub(super) async fn run(
     Ok(())
 }
 
+async fn bind<S>(
+    place: Place<S>,
+    acceptor: Option<TlsAcceptor>,
+    stopping: &watch::Receiver<()>,
+) -> Result<Door<S>, super::Error> {
+    let address = place.address;
+    let cannot = |error| {
+        let what = format!("{}: cannot listen on {}", address.name, address.value);
+        super::Error::failed(what, error)
+    };
+    let listener = TcpListener::bind(address.value).await.map_err(cannot)?;
+    Ok(Door {
+        local: listener.local_addr().map_err(cannot)?,
+        listener,
+        word: place.word,
+        host: Host {
+            service: Arc::new(place.service),
+            acceptor,
+            stopping: stopping.clone(),
+        },
+    })
+}
+
+/// An address that is listened on.
+struct Door<S> {
+    listener: TcpListener,
+    local: SocketAddr,
+    word: &'static str,
+    host: Host<S>,
+}
+
+impl<S: Answers> Door<S> {
+    fn announce(&self) {
+        announce(self.word, self.local, self.host.acceptor.is_some());
+    }
+
+    /// Takes connections for good.
+    async fn take(self) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, peer)) => drop(tokio::spawn(self.host.clone().welcome(stream, peer))),
+                Err(error) => reject(&error).await,
+            }
+        }
+    }
+}
+
 /// Orders to end, each as one message.
-fn ends() -> Result<mpsc::Receiver<()>, Error> {
+fn ends() -> Result<mpsc::Receiver<()>, super::Error> {
     let (send, receive) = mpsc::channel(2);
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
 
         for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-            let mut signal =
-                signal(kind).map_err(|error| Error::failed("cannot wait for signals", error))?;
+            let mut signal = signal(kind)
+                .map_err(|error| super::Error::failed("cannot wait for signals", error))?;
             let send = send.clone();
             tokio::spawn(async move {
                 while signal.recv().await.is_some() && send.send(()).await.is_ok() {}
@@ -109,7 +173,7 @@ fn ends() -> Result<mpsc::Receiver<()>, Error> {
 
 /// Says where, at once, and to whoever still listens: a closed pipe is no reason not to serve. What
 /// there is to warn of comes first, so that nobody has stopped reading by then.
-fn announce(address: SocketAddr, tls: bool) {
+fn announce(word: &str, address: SocketAddr, tls: bool) {
     let scheme = if tls { "https" } else { "http" };
     if !tls && !address.ip().to_canonical().is_loopback() {
         let _ = writeln!(
@@ -119,7 +183,7 @@ fn announce(address: SocketAddr, tls: bool) {
         );
     }
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "listening {scheme}://{address}").and_then(|()| out.flush());
+    let _ = writeln!(out, "{word} {scheme}://{address}").and_then(|()| out.flush());
 }
 
 async fn reject(error: &io::Error) {
@@ -136,14 +200,23 @@ async fn reject(error: &io::Error) {
 }
 
 /// What every connection needs.
-#[derive(Clone)]
-struct Host {
-    gateway: Arc<Gateway>,
+struct Host<S> {
+    service: Arc<S>,
     acceptor: Option<TlsAcceptor>,
     stopping: watch::Receiver<()>,
 }
 
-impl Host {
+impl<S> Clone for Host<S> {
+    fn clone(&self) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            acceptor: self.acceptor.clone(),
+            stopping: self.stopping.clone(),
+        }
+    }
+}
+
+impl<S: Answers> Host<S> {
     async fn welcome(mut self, stream: TcpStream, peer: SocketAddr) {
         // Events are small, and each is to be sent when it is there.
         let _ = stream.set_nodelay(true);
@@ -175,7 +248,7 @@ impl Host {
         tls: bool,
     ) {
         let Self {
-            gateway,
+            service: answering,
             mut stopping,
             ..
         } = self;
@@ -186,8 +259,8 @@ impl Host {
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddr(peer));
             request.extensions_mut().insert(via);
-            let gateway = Arc::clone(&gateway);
-            async move { Ok::<_, Infallible>(gateway.answer(request).await) }
+            let answering = Arc::clone(&answering);
+            async move { Ok::<_, Infallible>(answering.answer(request).await) }
         });
         let builder = protocols();
         let mut connection = pin!(builder.serve_connection(io, service));

@@ -15,10 +15,13 @@
 //! 5. What cannot be understood at the start ends the start, with the setting's name.
 //! 6. No key, path or query is logged. A request with a key in its query is refused.
 //!
+//! The keys themselves are managed on an address of its own, if one is given: see [`admin`].
+//!
 //! The way of a request: [`listen`] accepts the connection, [`hosts`] looks at the name that was
 //! asked for, [`route`] picks the server, the crate's layers ask for the key and hold it to its rules,
 //! [`proxy`] passes the request on.
 
+mod admin;
 mod answers;
 mod body;
 mod config;
@@ -41,14 +44,15 @@ mod upstream;
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_api_keys::ErrorKind;
 use mcp_api_keys::store::KeyStore;
 use mcp_api_keys::usage::UsageSink;
 
+use self::admin::Admin;
 use self::config::Config;
+use self::listen::Place;
 use self::route::Gateway;
 use self::rules::RuleArgs;
 use self::together::SharedArgs;
@@ -61,6 +65,11 @@ pub(crate) struct ServeArgs {
     /// Address to listen on, such as 127.0.0.1:8080
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+
+    /// Address to serve the admin API on, under /api/v1; a port alone is on 127.0.0.1 [default: not
+    /// served]
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<String>,
 
     /// The one MCP server, served under /mcp; the URL's path, if it has one, replaces /mcp
     #[arg(long, value_name = "URL", conflicts_with = "route")]
@@ -177,7 +186,17 @@ pub(crate) async fn serve(
     }
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
-    let served = listen::run(config.listen, acceptor, Arc::new(gateway)).await;
+    let admin = config.admin_listen.clone().map(|address| Place {
+        address,
+        service: Admin::new(&config, &keys),
+        word: "admin",
+    });
+    let gateway = Place {
+        address: config.listen,
+        service: gateway,
+        word: "listening",
+    };
+    let served = listen::run(gateway, admin, acceptor).await;
     let flushed = tokio::time::timeout(FLUSH, keys.flush()).await;
     match flushed.map_err(|_| "the store did not answer in time") {
         Ok(Ok(())) => {}

@@ -31,6 +31,7 @@ use super::config::Config;
 use super::connect;
 use super::formats::Accepted;
 use super::hosts::Hosts;
+use super::listen::Answers;
 use super::places::Route;
 use super::proxy::{Page, Server, ToServer};
 use super::query;
@@ -100,7 +101,7 @@ impl Gateway {
         })
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn routed(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
         let is_probe = path == "/healthz";
         let names = self.hosts.as_ref().filter(|_| !is_probe);
@@ -124,6 +125,14 @@ impl Gateway {
         };
         let answer = ask(page.clone(), request).await;
         answer.map(|body| Either::Left(body.boxed_unsync()))
+    }
+}
+
+impl Answers for Gateway {
+    type Body = Either<Body, Watched>;
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        self.routed(request).await
     }
 }
 
@@ -162,14 +171,14 @@ fn layer(
     Ok(layer)
 }
 
-fn health(request: &Request<Incoming>) -> Response<Body> {
+pub(super) fn health(request: &Request<Incoming>) -> Response<Body> {
     match *request.method() {
         Method::GET | Method::HEAD => answers::healthy(),
         _ => answers::read_only(&Shape::of(request.method(), request.headers())),
     }
 }
 
-async fn ask<S, R>(mut service: S, request: Request<Incoming>) -> Response<R>
+pub(super) async fn ask<S, R>(mut service: S, request: Request<Incoming>) -> Response<R>
 where
     S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible>,
 {

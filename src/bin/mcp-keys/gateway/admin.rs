@@ -1,0 +1,90 @@
+//! The admin listener: the crate's admin API on an address of its own, so that it need not be where
+//! callers of the servers are.
+//!
+//! | path | asks for |
+//! |---|---|
+//! | `/healthz` | nothing |
+//! | `/api/v1/openapi.json` | nothing |
+//! | `/api/v1` and below | a key with the scopes of the act |
+//!
+//! Names under which it may be asked, and keys in queries, are treated as by the gateway.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use mcp_api_keys::ApiKeys;
+use mcp_api_keys::admin::AdminApi;
+
+use super::answers::{self, Shape};
+use super::config::Config;
+use super::formats::Accepted;
+use super::hosts::Hosts;
+use super::listen::Answers;
+use super::query;
+use super::route::{ask, health};
+
+/// Where the API is, by convention.
+const API: &str = "/api/v1";
+
+/// What answers on the admin address.
+pub(super) struct Admin {
+    router: Router,
+    hosts: Option<Hosts>,
+    formats: Arc<[Accepted]>,
+}
+
+impl Admin {
+    pub(super) fn new(config: &Config, keys: &ApiKeys) -> Self {
+        Self {
+            router: Router::new().nest(API, AdminApi::new(keys).into_router()),
+            hosts: config.admin_hosts.clone(),
+            formats: config.formats.clone().into(),
+        }
+    }
+}
+
+impl Answers for Admin {
+    type Body = Body;
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        if request.uri().path() == "/healthz" {
+            return health(&request).map(Body::new);
+        }
+        let hosts = self.hosts.as_ref();
+        if hosts.is_some_and(|hosts| !hosts.admit(request.uri(), request.headers())) {
+            return answers::host_not_allowed(&Shape::Api).map(Body::new);
+        }
+        if query::holds_key(request.uri().query().unwrap_or_default(), &self.formats) {
+            return answers::key_in_query(&Shape::Api).map(Body::new);
+        }
+        ask(self.router.clone(), request).await
+    }
+}
+
+/// Reads the address of the admin listener. A port alone is one of this machine's own.
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    match text.parse::<u16>() {
+        Ok(port) => Ok((Ipv4Addr::LOCALHOST, port).into()),
+        Err(_) => text
+            .parse()
+            .map_err(|_| "must be an address and a port such as 127.0.0.1:8081, or a port"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_on_this_machine() {
+        assert_eq!(address("8081"), Ok(([127, 0, 0, 1], 8081).into()));
+        assert_eq!(address("0.0.0.0:1"), Ok(([0, 0, 0, 0], 1).into()));
+        for wrong in ["", ":8081", "localhost:1", "70000", "127.0.0.1"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+    }
+}
