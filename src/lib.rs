@@ -56,7 +56,8 @@
 //! cannot reach the office, and a store knows nothing of HTTP.
 //!
 //! ```text
-//! 11  testing     the suite for stores, a clock to set, a store that fails on command
+//! 11  admin       keys managed over HTTP: the page
+//!     testing     the suite for stores, a clock to set, a store that fails on command
 //! 10  keys        ApiKeys: store, cache and limits wired into a layer and a manager
 //!  9  framework   axum, tonic, rmcp: one file each
 //!  8  layer       the only room that knows tower, and where a refusal becomes an answer
@@ -88,7 +89,8 @@
 //!
 //! | feature | adds | pulls in |
 //! |---|---|---|
-//! | `cli` | the program `mcp-keys`: the command line and the gateway | `postgres`, `redis`, `sqlite`, clap, hyper, rustls |
+//! | `cli` | the program `mcp-keys`: the command line and the gateway | `admin`, `postgres`, `redis`, `sqlite`, clap, hyper, rustls |
+//! | `admin` | [`admin`]: a page to manage keys with | `axum`, maud |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
@@ -116,7 +118,7 @@
 //! | `zeroize` | implemented by [`ApiKey`] |
 //! | `async-trait` | how [`KeyStore`](store::KeyStore), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
 //! | `sqlx` | the pools of [`SqliteStore`](store::SqliteStore) and [`PostgresStore`](store::PostgresStore) (features `sqlite`, `postgres`) |
-//! | `axum` | [`framework::axum`] (feature `axum`) |
+//! | `axum` | [`framework::axum`] (feature `axum`), [`admin`] (feature `admin`) |
 //! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |
 //! | `tonic` | [`framework::tonic`] (feature `tonic`) |
 //!
@@ -129,6 +131,9 @@
 //! * [`manual::capacity`] says how much one node, one PostgreSQL and one Redis carry.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "admin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+pub mod admin;
 pub mod audit;
 pub mod client_ip;
 mod clock;

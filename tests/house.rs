@@ -33,6 +33,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("layer", 8),
     ("framework", 9),
     ("keys", 10),
+    ("admin", 11),
     ("testing", 11),
     ("manual", 12),
     ("lib", 12),
@@ -43,7 +44,10 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("tower_layer", &["layer/", "framework/axum.rs"]),
     ("tower_service", &["layer/", "framework/axum.rs"]),
     // In `framework/mod.rs` the names are those of its own modules.
-    ("axum", &["framework/axum.rs", "framework/mod.rs"]),
+    (
+        "axum",
+        &["admin/", "framework/axum.rs", "framework/mod.rs"],
+    ),
     ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),
     ("rmcp", &["framework/rmcp.rs"]),
     ("redis", &["redis/"]),
@@ -57,6 +61,8 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("arc_swap", &["live/"]),
     ("simdutf8", &["mcp/message.rs"]),
     ("getrandom", &["key/base62.rs"]),
+    ("form_urlencoded", &["admin/"]),
+    ("maud", &["admin/"]),
     ("jiff", &["clock.rs"]),
 ];
 

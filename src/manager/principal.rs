@@ -97,7 +97,7 @@ impl Principal {
     }
 
     /// Whose keys the principal is confined to.
-    pub(super) fn confined_to(&self) -> Option<&OwnerId> {
+    pub(crate) fn confined_to(&self) -> Option<&OwnerId> {
         match &self.role {
             Role::Admin => None,
             Role::Member(owner) => Some(owner),
