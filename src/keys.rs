@@ -16,6 +16,7 @@ use crate::live::{Live, Timing};
 use crate::manager::{KeyManager, OwnerPolicy};
 use crate::rights::{OwnerDirectory, Resolver};
 use crate::store::{ChangeBell, KeyStore, QuotaLedger};
+use crate::usage::UsageSink;
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
 
 /// A set of keys in a store, and everything that works on it.
@@ -119,6 +120,7 @@ pub struct ApiKeysBuilder {
     bells: Vec<Box<dyn ChangeBell>>,
     owners: Option<Arc<dyn OwnerDirectory>>,
     owner_policy: OwnerPolicy,
+    usage: Option<Arc<dyn UsageSink>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -151,6 +153,7 @@ impl ApiKeysBuilder {
             bells: Vec::new(),
             owners: None,
             owner_policy: OwnerPolicy::default(),
+            usage: None,
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -303,6 +306,14 @@ impl ApiKeysBuilder {
         self
     }
 
+    /// Records what each key does, in `sink`: the stores of this crate are sinks. Default: not recorded.
+    ///
+    /// [`KeyManager::usage`] reads it.
+    pub fn usage(mut self, sink: impl UsageSink) -> Self {
+        self.usage = Some(Arc::new(sink));
+        self
+    }
+
     /// Sets the clock. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -375,6 +386,7 @@ impl ApiKeysBuilder {
             self.formats.clone(),
             Arc::clone(&self.clock),
             self.owner_policy,
+            self.usage,
         );
         let shared = Arc::new(Shared {
             verifier,

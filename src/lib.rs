@@ -75,6 +75,7 @@
 //!     mcp         what a message of MCP does, and what a list may show; pure
 //!     client_ip   the caller's address: the peer, then trusted proxies from the right
 //!  2  audit       the trail of acts: who did what to which key
+//!     usage       what each key does, by hour and day
 //!     context     what a handler may know of its caller
 //!     rejection   why a request is turned away, without a word of HTTP
 //!  1  key         the vocabulary: format, record, scopes, networks, limits
@@ -160,6 +161,7 @@ pub mod signing;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod usage;
 mod verify;
 
 pub use self::clock::{Clock, Moment, ParseTimestampError, SystemClock, Timestamp};

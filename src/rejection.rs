@@ -125,6 +125,42 @@ impl RejectionType {
 }
 
 impl RejectionKind {
+    /// The kind as one word, as statistics name it. Answers say less: see [`Rejection::code`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Ambiguous => "ambiguous",
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::WrongSecret => "wrong_secret",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Disabled => "disabled",
+            Self::OwnerBarred => "owner_barred",
+            Self::AddressDenied => "address_denied",
+            Self::ServerDenied => "server_denied",
+            Self::ScopeMissing => "scope_missing",
+            Self::ReadOnly => "read_only",
+            Self::ToolDenied => "tool_denied",
+            Self::Policy => "policy",
+            Self::SignatureMissing => "signature_missing",
+            Self::SignatureAmbiguous => "signature_ambiguous",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::TimestampStale => "timestamp_stale",
+            Self::Replayed => "replayed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::MessageUnreadable => "message_unreadable",
+            Self::MediaTypeUnsupported => "media_type_unsupported",
+            Self::SessionUnknown => "session_unknown",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::TooManyFailures => "too_many_failures",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
     /// The family of the kind.
     pub fn rejection_type(self) -> RejectionType {
         match self {

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("audit", 2),
     ("context", 2),
     ("rejection", 2),
+    ("usage", 2),
     ("client_ip", 3),
     ("extract", 3),
     ("mcp", 3),
@@ -260,6 +261,7 @@ fn the_request_path_cannot_panic_by_accident() {
         "policy",
         "redis",
         "signing",
+        "usage",
         "verify",
     ];
     for file in sources().iter().filter(|file| path.contains(&file.room())) {

@@ -16,3 +16,15 @@ pub enum Carrier {
     /// A place of the integrator's choosing.
     Other,
 }
+
+impl Carrier {
+    /// The place as one word, as it is written in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Header => "header",
+            Self::Path => "path",
+            Self::Other => "other",
+        }
+    }
+}

@@ -17,6 +17,7 @@ mod read;
 mod rotate;
 mod safety;
 mod status;
+mod usage;
 mod validate;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use crate::key::{
 };
 use crate::live::Live;
 use crate::store::KeyStore;
+use crate::usage::UsageSink;
 use crate::verify::Verifier;
 
 /// How often a change is tried again when somebody else changed the key at the same time.
@@ -83,6 +85,7 @@ struct Office {
     formats: KeyFormats,
     clock: Arc<dyn Clock>,
     policy: OwnerPolicy,
+    usage: Option<Arc<dyn UsageSink>>,
 }
 
 /// What the integrator decided about owners.
@@ -128,6 +131,7 @@ impl KeyManager {
         formats: KeyFormats,
         clock: Arc<dyn Clock>,
         policy: OwnerPolicy,
+        usage: Option<Arc<dyn UsageSink>>,
     ) -> Self {
         let office = Office {
             store,
@@ -136,6 +140,7 @@ impl KeyManager {
             formats,
             clock,
             policy,
+            usage,
         };
         Self {
             office: Arc::new(office),
