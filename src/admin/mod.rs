@@ -5,10 +5,10 @@
 //!
 //! 1. The key holds the scope for the act: `keys:read` to sign in at all, `keys:write` to change
 //!    keys, `owners:read`, `owners:write`, `plans:read`, `plans:write`, `audit:read`, `usage:read`.
-//!    Changing anything takes a key with full access as well.
-//! 2. A key of an owner who is an admin manages all keys, if it opens all servers; otherwise, and
-//!    for everybody else, it manages the keys of its owner. A key without an owner manages keys
-//!    only if it holds `keys:admin` and opens all servers: then all of them.
+//!    Changing anything takes a key with full access as well. A bare `*` counts as all of these in
+//!    a key for all servers only.
+//! 2. A key with `keys:admin` that belongs to an owner who is an admin, or to nobody, manages all
+//!    keys. Every other key manages those of its owner.
 //! 3. No key that is made or changed reaches further than the one that it is done with.
 
 mod page;

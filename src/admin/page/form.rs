@@ -12,7 +12,7 @@ use super::parts;
 use super::rights::Right;
 use super::secret::{self, Shown};
 use super::shell::{Notice, Section};
-use super::submission::Submission;
+use super::submission::{Submission, finished};
 use super::visit::Visit;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyInfo, Revision};
@@ -29,8 +29,12 @@ pub(super) async fn new(visit: Visit) -> Response {
 }
 
 pub(super) async fn create(Submission { visit, fields }: Submission) -> Response {
-    let made = make(&visit, &Draft::sent(&fields)).await;
-    visit.answer(made)
+    let base = visit.base.clone();
+    let made = async move {
+        let made = make(&visit, &Draft::sent(&fields)).await;
+        visit.answer(made)
+    };
+    finished(&base, made).await
 }
 
 async fn make(visit: &Visit, draft: &Draft) -> Result<Response, Error> {
@@ -98,12 +102,16 @@ pub(super) async fn save(
     Submission { visit, fields }: Submission,
 ) -> Response {
     let seen = fields.get("revision").parse().map(Revision::new);
-    let saved = match (key_id(&id), seen) {
-        (Ok(id), Ok(seen)) => change(&visit, id, seen, &Draft::sent(&fields)).await,
-        (Err(error), _) => Err(error),
-        (_, Err(_)) => Err(Error::invalid("revision", "must be the one that was read")),
+    let base = visit.base.clone();
+    let saved = async move {
+        let saved = match (key_id(&id), seen) {
+            (Ok(id), Ok(seen)) => change(&visit, id, seen, &Draft::sent(&fields)).await,
+            (Err(error), _) => Err(error),
+            (_, Err(_)) => Err(Error::invalid("revision", "must be the one that was read")),
+        };
+        visit.answer(saved)
     };
-    visit.answer(saved)
+    finished(&base, saved).await
 }
 
 async fn change(

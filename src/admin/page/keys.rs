@@ -130,12 +130,11 @@ fn filters(visit: &Visit, fault: Option<&str>) -> Markup {
 }
 
 fn found(visit: &Visit, page: &KeyPage) -> Markup {
-    let asked = |name| (name, visit.query.get(name));
-    let narrowed = FILTERS.iter().any(|name| !asked(*name).1.is_empty());
+    let asked = FILTERS.map(|name| (name, visit.query.get(name)));
+    let narrowed = asked.iter().any(|(_, value)| !value.is_empty());
     let paged = visit.query.some("after").is_some();
     let link = |after: &str| {
-        let filters = FILTERS.into_iter().map(asked);
-        visit.link_with("/keys", filters.chain([("after", after)]))
+        visit.link_with("/keys", asked.into_iter().chain([("after", after)]))
     };
     let next = page.next.map(|next| link(&next.to_string()));
     let first = paged.then(|| link(""));

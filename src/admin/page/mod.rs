@@ -24,6 +24,7 @@ mod difference;
 mod draft;
 mod fields;
 mod form;
+mod form_fields;
 mod guard;
 mod key;
 mod keys;
@@ -32,6 +33,7 @@ mod origin;
 mod owners;
 mod parts;
 mod plans;
+mod plot;
 mod problem;
 mod rights;
 mod safety;
@@ -41,6 +43,8 @@ mod shell;
 mod sign_in;
 mod submission;
 mod times;
+mod trail;
+mod usage;
 mod visit;
 
 use std::sync::Arc;
@@ -145,6 +149,7 @@ impl AdminPage {
             .route("/plans", get(plans::list))
             .route("/plans/edit", get(plans::edit).post(plans::save))
             .route("/plans/remove", post(plans::remove))
+            .route("/usage", get(usage::overview))
             .route("/audit", get(audit::list))
             .route("/safety", get(safety::list))
             .fallback(problem::no_such_page)

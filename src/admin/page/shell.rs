@@ -11,6 +11,7 @@ pub(super) enum Section {
     Connections,
     Owners,
     Plans,
+    Usage,
     Audit,
     Safety,
 }
@@ -64,6 +65,7 @@ pub(super) struct SignedIn<'a> {
     pub(super) token: &'a str,
     pub(super) sees_owners: bool,
     pub(super) sees_plans: bool,
+    pub(super) sees_usage: bool,
     pub(super) sees_audit: bool,
 }
 
@@ -120,6 +122,7 @@ impl Shell<'_> {
                             (self.entry(Section::Connections, "/connections", "Connections"))
                             @if signed_in.sees_owners { (self.entry(Section::Owners, "/owners", "Owners")) }
                             @if signed_in.sees_plans { (self.entry(Section::Plans, "/plans", "Plans")) }
+                            @if signed_in.sees_usage { (self.entry(Section::Usage, "/usage", "Usage")) }
                             (self.entry(Section::Safety, "/safety", "Safety"))
                             @if signed_in.sees_audit { (self.entry(Section::Audit, "/audit", "Audit")) }
                         }

@@ -43,6 +43,17 @@ impl FromRequest<Arc<Desk>> for Submission {
     }
 }
 
+/// Does all of `act`, also if the browser hangs up meanwhile.
+pub(super) async fn finished(base: &str, act: impl Future<Output = Response> + Send + 'static) -> Response {
+    match tokio::spawn(act).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::error!(%error, "an act of the admin page did not come to its end");
+            problem::unavailable(base)
+        }
+    }
+}
+
 /// Reads a form.
 pub(super) async fn read(
     headers: &HeaderMap,

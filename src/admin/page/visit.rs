@@ -91,7 +91,7 @@ impl FromRequestParts<Arc<Desk>> for Visit {
 
 impl Visit {
     pub(super) fn may(&self, right: Right) -> bool {
-        right.of(&self.key)
+        right.of(self.key.key())
     }
 
     /// # Errors
@@ -133,6 +133,7 @@ impl Visit {
                 token: &self.token,
                 sees_owners: self.is_admin && self.may(Right::ReadOwners),
                 sees_plans: self.may(Right::ReadPlans),
+                sees_usage: self.may(Right::ReadUsage),
                 sees_audit: self.is_admin && self.may(Right::ReadAudit),
             }),
         };
