@@ -45,10 +45,7 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("tower_layer", &["layer/", "framework/axum.rs"]),
     ("tower_service", &["layer/", "framework/axum.rs"]),
     // In `framework/mod.rs` the names are those of its own modules.
-    (
-        "axum",
-        &["admin/", "framework/axum.rs", "framework/mod.rs"],
-    ),
+    ("axum", &["admin/", "framework/axum.rs", "framework/mod.rs"]),
     ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),
     ("rmcp", &["framework/rmcp.rs"]),
     ("redis", &["redis/"]),

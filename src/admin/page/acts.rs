@@ -119,7 +119,10 @@ async fn rotate(visit: &Visit, id: KeyId, fields: &Fields) -> Result<Response, E
 }
 
 pub(super) async fn ask_revoke(visit: Visit, Path(id): Path<String>) -> Response {
-    let shown = asked(&visit, &id, |visit, key| revoking(visit, key, "", &Faults::new())).await;
+    let shown = asked(&visit, &id, |visit, key| {
+        revoking(visit, key, "", &Faults::new())
+    })
+    .await;
     visit.answer(shown)
 }
 
@@ -129,7 +132,8 @@ pub(super) async fn revoke(Path(id): Path<String>, submission: Submission) -> Re
         let done = match visit.manager.revoke(id, reason).await {
             Ok(_) => Ok(visit.go_with(Notice::Revoked, &format!("/keys/{id}"))),
             Err(error) if error.field() == Some("reason") => {
-                let faults = Faults::from([("reason", "must be at most 500 characters".to_owned())]);
+                let faults =
+                    Faults::from([("reason", "must be at most 500 characters".to_owned())]);
                 let again = |visit: &Visit, key: &KeyInfo| {
                     revoking(visit, key, fields.get("reason"), &faults)
                 };
@@ -143,7 +147,10 @@ pub(super) async fn revoke(Path(id): Path<String>, submission: Submission) -> Re
 }
 
 pub(super) async fn ask_delete(visit: Visit, Path(id): Path<String>) -> Response {
-    let shown = asked(&visit, &id, |visit, key| deleting(visit, key, &Faults::new())).await;
+    let shown = asked(&visit, &id, |visit, key| {
+        deleting(visit, key, &Faults::new())
+    })
+    .await;
     visit.answer(shown)
 }
 

@@ -30,7 +30,10 @@ async fn shown(visit: &Visit) -> Result<Response, Error> {
     let found = visit.manager.list(&filter, page).await?;
     let next = found.next.map(|next| next.to_string());
     let next = next.map(|next| visit.link_with("/connections", [("after", next.as_str())]));
-    let first = visit.query.some("after").map(|_| visit.link("/connections"));
+    let first = visit
+        .query
+        .some("after")
+        .map(|_| visit.link("/connections"));
     let content = html! {
         h1 { "Connections" }
         p.quiet { "Programs that were let in on behalf of a user. Disconnecting revokes the key behind the connection at once." }

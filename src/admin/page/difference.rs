@@ -7,7 +7,10 @@ use serde_json::Value;
 const SILENT: [&str; 4] = ["updated_at", "revision", "last_used_at", "masked"];
 
 /// The facts that differ; all of them for something new or gone.
-pub(super) fn changes(before: Option<&Value>, after: Option<&Value>) -> Vec<(String, String, String)> {
+pub(super) fn changes(
+    before: Option<&Value>,
+    after: Option<&Value>,
+) -> Vec<(String, String, String)> {
     let facts = |value: Option<&Value>| {
         let object = value.and_then(Value::as_object);
         object.cloned().unwrap_or_default()

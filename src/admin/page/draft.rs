@@ -65,7 +65,11 @@ impl Draft {
 
     /// What was sent.
     pub(super) fn sent(fields: &Fields) -> Self {
-        Self(FIELDS.map(|name| (name, fields.get(name).to_owned())).into())
+        Self(
+            FIELDS
+                .map(|name| (name, fields.get(name).to_owned()))
+                .into(),
+        )
     }
 
     /// A key as it is.
@@ -82,8 +86,14 @@ impl Draft {
         let texts = [
             ("name", key.name.clone()),
             ("description", optional(key.description.clone())),
-            ("owner", optional(key.owner.as_ref().map(ToString::to_string))),
-            ("status", word(key.status == KeyStatus::Active, "active", "inactive")),
+            (
+                "owner",
+                optional(key.owner.as_ref().map(ToString::to_string)),
+            ),
+            (
+                "status",
+                word(key.status == KeyStatus::Active, "active", "inactive"),
+            ),
             ("reach", reach.to_owned()),
             ("servers", servers),
             ("access", key.access.as_str().to_owned()),
@@ -96,7 +106,10 @@ impl Draft {
             ("limits", in_lines(key.limits.iter().cloned().map(Rate))),
             ("quotas", in_lines(key.quotas.iter().cloned().map(Budget))),
             ("signing", key.signing.as_str().to_owned()),
-            ("metadata", in_lines(facts.map(|(key, value)| Fact(key.clone(), value.clone())))),
+            (
+                "metadata",
+                in_lines(facts.map(|(key, value)| Fact(key.clone(), value.clone()))),
+            ),
         ];
         let mut draft = Self(texts.into());
         for (name, [allow, deny]) in [
@@ -157,7 +170,9 @@ impl Draft {
             new = new.deny_from(*network);
         }
         new = limits.into_iter().fold(new, |new, rate| new.rate(rate.0));
-        new = quotas.into_iter().fold(new, |new, quota| new.quota(quota.0));
+        new = quotas
+            .into_iter()
+            .fold(new, |new, quota| new.quota(quota.0));
         for (name, value) in metadata {
             new = new.metadata(name, value);
         }
@@ -174,7 +189,9 @@ impl Draft {
             new = new.signed_only();
         }
         let some = |name| Some(self.get(name)).filter(|text| !text.is_empty());
-        new = some("description").into_iter().fold(new, NewKey::description);
+        new = some("description")
+            .into_iter()
+            .fold(new, NewKey::description);
         new = some("owner").into_iter().fold(new, NewKey::owner);
         new = some("plan").into_iter().fold(new, NewKey::plan);
         Ok(some("client").into_iter().fold(new, NewKey::connection))
@@ -196,7 +213,9 @@ impl Draft {
                 update = change(std::mem::take(&mut update));
             }
         };
-        set(changed(&["name"]), &mut |update| update.name(self.get("name")));
+        set(changed(&["name"]), &mut |update| {
+            update.name(self.get("name"))
+        });
         set(changed(&["description"]), &mut |update| {
             update.description(reading.optional("description"))
         });
@@ -212,12 +231,19 @@ impl Draft {
         set(changed(&["scopes"]), &mut |update| {
             update.scopes(ScopeSet::from(reading.take("scopes", words)))
         });
-        set(changed(&["networks_allow", "networks_deny"]), &mut |update| {
-            update.networks(reading.networks())
+        set(
+            changed(&["networks_allow", "networks_deny"]),
+            &mut |update| update.networks(reading.networks()),
+        );
+        set(changed(&["plan"]), &mut |update| {
+            update.plan(reading.one("plan"))
         });
-        set(changed(&["plan"]), &mut |update| update.plan(reading.one("plan")));
-        set(changed(&["limits"]), &mut |update| update.limits(reading.limits()));
-        set(changed(&["quotas"]), &mut |update| update.quotas(reading.quotas()));
+        set(changed(&["limits"]), &mut |update| {
+            update.limits(reading.limits())
+        });
+        set(changed(&["quotas"]), &mut |update| {
+            update.quotas(reading.quotas())
+        });
         set(changed(&MCP), &mut |update| update.mcp(reading.mcp()));
         set(changed(&["signing"]), &mut |update| {
             update.signing(reading.one("signing").unwrap_or_default())
@@ -228,7 +254,9 @@ impl Draft {
         // A date that is there already counts only once somebody asks for a date.
         let dated = self.get("expiry") == "at" && self.differs(before, "expires_at");
         let moved = !matches!(self.get("expiry"), "keep" | "" | "at");
-        set(dated || moved, &mut |update| update.expires_at(reading.expiry(now)));
+        set(dated || moved, &mut |update| {
+            update.expires_at(reading.expiry(now))
+        });
         reading.end()?;
         Ok(any.then_some(update))
     }

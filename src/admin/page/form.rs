@@ -91,7 +91,15 @@ pub(super) async fn edit(visit: Visit, Path(id): Path<String>) -> Response {
         visit.require(Right::WriteKeys)?;
         let key = visit.manager.get(key_id(&id)?).await?;
         let draft = Draft::of(&key);
-        edit_form(&visit, StatusCode::OK, &key, &draft, &Faults::new(), &html! {}).await
+        edit_form(
+            &visit,
+            StatusCode::OK,
+            &key,
+            &draft,
+            &Faults::new(),
+            &html! {},
+        )
+        .await
     };
     let shown = shown.await;
     visit.answer(shown)
@@ -179,7 +187,15 @@ async fn meanwhile(visit: &Visit, key: &KeyInfo, draft: &Draft) -> Result<Respon
             }
         }
     };
-    edit_form(visit, StatusCode::CONFLICT, key, draft, &Faults::new(), &word).await
+    edit_form(
+        visit,
+        StatusCode::CONFLICT,
+        key,
+        draft,
+        &Faults::new(),
+        &word,
+    )
+    .await
 }
 
 async fn edit_form(

@@ -160,13 +160,26 @@ impl Form<'_> {
     fn limits(&self) -> Markup {
         let mut plans = vec![("", "No plan".to_owned())];
         plans.extend(self.plans.iter().map(|(name, limits)| {
-            (name.as_str(), format!("{name} ({})", if limits.is_empty() { "no limits" } else { limits }))
+            (
+                name.as_str(),
+                format!(
+                    "{name} ({})",
+                    if limits.is_empty() {
+                        "no limits"
+                    } else {
+                        limits
+                    }
+                ),
+            )
         }));
         let plan = self.draft.get("plan");
         if plans.iter().all(|(name, _)| *name != plan) {
             plans.push((plan, plan.to_owned()));
         }
-        let plans: Vec<_> = plans.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let plans: Vec<_> = plans
+            .iter()
+            .map(|(name, text)| (*name, text.as_str()))
+            .collect();
         self.group("How much it may be used", &["plan", "limits", "quotas"], &html! {
             (self.choice("plan", &plans))
             (self.area("limits", 2, "Such as 60/min, 60/min:10 with a burst, day=5000/day under a name, a=60/min@files for one server, b=5/min#export_* for some tools; one a line. One of the same name as the plan\u{2019}s replaces it."))
@@ -176,7 +189,11 @@ impl Form<'_> {
 
     fn tools(&self) -> Markup {
         let lists = [
-            "tools_allow", "tools_deny", "resources_allow", "resources_deny", "prompts_allow",
+            "tools_allow",
+            "tools_deny",
+            "resources_allow",
+            "resources_deny",
+            "prompts_allow",
             "prompts_deny",
         ];
         self.group("Tools, resources and prompts", &lists, &html! {
@@ -206,7 +223,9 @@ impl Form<'_> {
             let text = self.draft.get(name);
             text.is_empty() || name == "signing" && text == "by-layer"
         };
-        let open = names.iter().any(|name| !usual(name) || self.faults.contains_key(name));
+        let open = names
+            .iter()
+            .any(|name| !usual(name) || self.faults.contains_key(name));
         html! {
             details.group open[open] {
                 summary { (title) }
@@ -216,30 +235,36 @@ impl Form<'_> {
     }
 
     fn line(&self, name: &'static str, hint: &str, required: bool) -> Markup {
-        self.field(name, hint, |attributes| html! {
-            input id=(attributes.id) name=(name) type="text" value=(self.draft.get(name))
-                autocomplete="off" required[required] aria-invalid=[attributes.invalid]
-                aria-describedby=[&attributes.described];
+        self.field(name, hint, |attributes| {
+            html! {
+                input id=(attributes.id) name=(name) type="text" value=(self.draft.get(name))
+                    autocomplete="off" required[required] aria-invalid=[attributes.invalid]
+                    aria-describedby=[&attributes.described];
+            }
         })
     }
 
     fn area(&self, name: &'static str, rows: usize, hint: &str) -> Markup {
         let prose = name == "description";
-        self.field(name, hint, |attributes| html! {
-            textarea.code[!prose] id=(attributes.id) name=(name) rows=(rows) spellcheck=(prose)
-                aria-invalid=[attributes.invalid] aria-describedby=[&attributes.described] {
-                // A browser leaves out a line feed at the very beginning.
-                "\n" (self.draft.get(name))
+        self.field(name, hint, |attributes| {
+            html! {
+                textarea.code[!prose] id=(attributes.id) name=(name) rows=(rows) spellcheck=(prose)
+                    aria-invalid=[attributes.invalid] aria-describedby=[&attributes.described] {
+                    // A browser leaves out a line feed at the very beginning.
+                    "\n" (self.draft.get(name))
+                }
             }
         })
     }
 
     fn choice(&self, name: &'static str, choices: &[(&str, &str)]) -> Markup {
-        self.field(name, "", |attributes| html! {
-            select id=(attributes.id) name=(name) aria-invalid=[attributes.invalid]
-                aria-describedby=[&attributes.described] {
-                @for (value, text) in choices {
-                    option value=(value) selected[*value == self.draft.get(name)] { (text) }
+        self.field(name, "", |attributes| {
+            html! {
+                select id=(attributes.id) name=(name) aria-invalid=[attributes.invalid]
+                    aria-describedby=[&attributes.described] {
+                    @for (value, text) in choices {
+                        option value=(value) selected[*value == self.draft.get(name)] { (text) }
+                    }
                 }
             }
         })

@@ -38,7 +38,12 @@ async fn shown(visit: &Visit, id: &str) -> Result<Response, Error> {
     let entries = if visit.may(Right::ReadAudit) {
         let mut filter = AuditFilter::default();
         filter.subject = Some(key.id.into());
-        Some(visit.manager.audit(&filter, AuditPage::newest(ENTRIES)).await?)
+        Some(
+            visit
+                .manager
+                .audit(&filter, AuditPage::newest(ENTRIES))
+                .await?,
+        )
     } else {
         None
     };

@@ -19,7 +19,9 @@ use crate::store::{KeyFilter, PageRequest};
 /// How many keys a page shows.
 const SIZE: usize = 50;
 
-const FILTERS: [&str; 7] = ["name", "owner", "server", "plan", "status", "expires", "idle"];
+const FILTERS: [&str; 7] = [
+    "name", "owner", "server", "plan", "status", "expires", "idle",
+];
 
 pub(super) async fn front(visit: Visit) -> Response {
     see_other(&visit.base, "/keys")
@@ -133,9 +135,7 @@ fn found(visit: &Visit, page: &KeyPage) -> Markup {
     let asked = FILTERS.map(|name| (name, visit.query.get(name)));
     let narrowed = asked.iter().any(|(_, value)| !value.is_empty());
     let paged = visit.query.some("after").is_some();
-    let link = |after: &str| {
-        visit.link_with("/keys", asked.into_iter().chain([("after", after)]))
-    };
+    let link = |after: &str| visit.link_with("/keys", asked.into_iter().chain([("after", after)]));
     let next = page.next.map(|next| link(&next.to_string()));
     let first = paged.then(|| link(""));
     if page.keys.is_empty() {

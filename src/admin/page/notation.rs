@@ -173,7 +173,12 @@ impl FromStr for Fact {
 impl Display for Fact {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plain = |text: &str| text.replace('\\', "\\\\").replace('\n', "\\n");
-        write!(f, "{}={}", plain(&self.0).replace('=', "\\="), plain(&self.1))
+        write!(
+            f,
+            "{}={}",
+            plain(&self.0).replace('=', "\\="),
+            plain(&self.1)
+        )
     }
 }
 
@@ -226,7 +231,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        for text in ["60/min", "60/min:10", "day=5000/day", "a=5/min:1@files#export_*="] {
+        for text in [
+            "60/min",
+            "60/min:10",
+            "day=5000/day",
+            "a=5/min:1@files#export_*=",
+        ] {
             assert_eq!(value::<Rate>(text).unwrap().to_string(), text);
         }
         for text in ["1000/day", "tokens=5/month"] {
@@ -244,7 +254,15 @@ mod tests {
     fn what_makes_no_sense_is_refused_with_the_text_named() {
         let error = lines::<Rate>("60/min\n60/week\n").unwrap_err();
         assert!(error.contains("60/week"), "{error}");
-        for text in ["60", "60/min:", "60/min:0", "60/min:+1", "60/min@", "60/min#", "0/min"] {
+        for text in [
+            "60",
+            "60/min:",
+            "60/min:0",
+            "60/min:+1",
+            "60/min@",
+            "60/min#",
+            "0/min",
+        ] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
         for text in ["a", "=b", "a=\\x", "a\\"] {

@@ -105,7 +105,13 @@ pub(super) async fn edit(visit: Visit) -> Response {
             Some(id) => Some(known(&visit, id).await?),
         };
         let texts = owner.as_ref().map_or_else(Texts::of_new, Texts::of);
-        Ok(form(&visit, StatusCode::OK, owner.as_ref(), &texts, &Faults::new()))
+        Ok(form(
+            &visit,
+            StatusCode::OK,
+            owner.as_ref(),
+            &texts,
+            &Faults::new(),
+        ))
     };
     let shown = shown.await;
     visit.answer(shown)
@@ -216,7 +222,10 @@ pub(super) async fn save(Submission { visit, fields }: Submission) -> Response {
 async fn store(visit: &Visit, fields: &Fields) -> Result<Response, Error> {
     visit.require(Right::WriteOwners)?;
     let texts = Texts::sent(fields);
-    let seen = fields.get("revision").parse().map_or(0, |revision| revision);
+    let seen = fields
+        .get("revision")
+        .parse()
+        .map_or(0, |revision| revision);
     let before = match seen {
         0 => None,
         _ => Some(known(visit, &texts.id).await?),
@@ -233,10 +242,15 @@ async fn store(visit: &Visit, fields: &Fields) -> Result<Response, Error> {
         Err(error) if error.kind() == ErrorKind::Conflict => {
             let text = match &before {
                 None => "is there already, or owners are kept elsewhere",
-                Some(_) => "was changed by somebody else meanwhile: look at what is stored now, \
-                            then save again if it is to be replaced",
+                Some(_) => {
+                    "was changed by somebody else meanwhile: look at what is stored now, \
+                            then save again if it is to be replaced"
+                }
             };
-            again(StatusCode::CONFLICT, &Faults::from([("id", text.to_owned())]))
+            again(
+                StatusCode::CONFLICT,
+                &Faults::from([("id", text.to_owned())]),
+            )
         }
         Err(error) => Err(error),
     }
@@ -249,7 +263,10 @@ fn form(
     texts: &Texts,
     faults: &Faults,
 ) -> Response {
-    let title = owner.map_or_else(|| "New owner".to_owned(), |owner| format!("Owner {}", owner.id));
+    let title = owner.map_or_else(
+        || "New owner".to_owned(),
+        |owner| format!("Owner {}", owner.id),
+    );
     let choice = |name: &'static str, label: &str, value: &str, choices: &[(&str, &str)]| {
         field(name, label, "", faults, |attributes| {
             html! {

@@ -110,8 +110,12 @@ impl Texts {
         let (Ok(name), Ok(limits), Ok(quotas)) = (name, limits, quotas) else {
             return Err(faults);
         };
-        let plan = limits.into_iter().fold(Plan::new(name), |plan, rate| plan.rate(rate.0));
-        Ok(quotas.into_iter().fold(plan, |plan, quota| plan.quota(quota.0)))
+        let plan = limits
+            .into_iter()
+            .fold(Plan::new(name), |plan, rate| plan.rate(rate.0));
+        Ok(quotas
+            .into_iter()
+            .fold(plan, |plan, quota| plan.quota(quota.0)))
     }
 }
 
@@ -128,7 +132,13 @@ pub(super) async fn edit(visit: Visit) -> Response {
             quotas: String::new(),
         };
         let texts = plan.as_ref().map_or_else(empty, Texts::of);
-        Ok(form(&visit, StatusCode::OK, plan.as_ref(), &texts, &Faults::new()))
+        Ok(form(
+            &visit,
+            StatusCode::OK,
+            plan.as_ref(),
+            &texts,
+            &Faults::new(),
+        ))
     };
     let shown = shown.await;
     visit.answer(shown)
@@ -152,7 +162,10 @@ pub(super) async fn save(Submission { visit, fields }: Submission) -> Response {
                 quotas,
             };
             let is_known = !fields.get("revision").is_empty();
-            let seen = fields.get("revision").parse().map_or(0, |revision| revision);
+            let seen = fields
+                .get("revision")
+                .parse()
+                .map_or(0, |revision| revision);
             store(&visit, &texts, is_known, Revision::new(seen)).await
         };
         let saved = saved.await;
@@ -183,13 +196,20 @@ async fn store(
         Err(error) if error.kind() == ErrorKind::Conflict => {
             let text = match &before {
                 None => "is there already",
-                Some(_) => "was changed by somebody else meanwhile: look at what is stored now, \
-                            then save again if it is to be replaced",
+                Some(_) => {
+                    "was changed by somebody else meanwhile: look at what is stored now, \
+                            then save again if it is to be replaced"
+                }
             };
-            again(StatusCode::CONFLICT, &Faults::from([("name", text.to_owned())]))
+            again(
+                StatusCode::CONFLICT,
+                &Faults::from([("name", text.to_owned())]),
+            )
         }
         Err(error) => {
-            let field = LABELS.into_iter().find(|(name, _)| error.field() == Some(name));
+            let field = LABELS
+                .into_iter()
+                .find(|(name, _)| error.field() == Some(name));
             match field {
                 Some((name, _)) => {
                     let faults = Faults::from([(name, error.to_string())]);
@@ -208,7 +228,10 @@ fn form(
     texts: &Texts,
     faults: &Faults,
 ) -> Response {
-    let title = plan.map_or_else(|| "New plan".to_owned(), |plan| format!("Plan {}", plan.name));
+    let title = plan.map_or_else(
+        || "New plan".to_owned(),
+        |plan| format!("Plan {}", plan.name),
+    );
     let area = |name: &'static str, label: &str, value: &str, hint: &str| {
         field(name, label, hint, faults, |attributes| {
             html! {

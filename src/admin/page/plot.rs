@@ -24,7 +24,9 @@ pub(super) fn bars(title: &str, step: UsageStep, series: &[(Timestamp, UsageCoun
     let height = |count: u64| {
         // At least a pixel for whatever there is.
         let exact = u128::from(count) * u128::from(inner) / u128::from(top.max(1));
-        u64::try_from(exact).unwrap_or(inner).max(u64::from(count > 0))
+        u64::try_from(exact)
+            .unwrap_or(inner)
+            .max(u64::from(count > 0))
     };
     let every = series.len().div_ceil(6).max(1);
     html! {
@@ -115,11 +117,25 @@ mod tests {
 
     #[test]
     fn scales_end_at_round_numbers() {
-        for (highest, top) in [(0, 2), (2, 2), (3, 4), (5, 10), (11, 20), (99, 100), (101, 200)] {
+        for (highest, top) in [
+            (0, 2),
+            (2, 2),
+            (3, 4),
+            (5, 10),
+            (11, 20),
+            (99, 100),
+            (101, 200),
+        ] {
             assert_eq!(round_up(highest), top, "{highest}");
         }
         assert_eq!(round_up(u64::MAX), u64::MAX);
-        let told = [(950, "950"), (1_000, "1k"), (1_250, "1.2k"), (12_900, "12k"), (3_400_000, "3.4M")];
+        let told = [
+            (950, "950"),
+            (1_000, "1k"),
+            (1_250, "1.2k"),
+            (12_900, "12k"),
+            (3_400_000, "3.4M"),
+        ];
         for (count, text) in told {
             assert_eq!(short(count), text);
         }
@@ -132,10 +148,16 @@ mod tests {
         counts.allowed = 1_000_000;
         counts.denied = 1;
         let noon = Timestamp::from_millis(1_785_240_000_000);
-        let series = [(noon, counts), (UsageStep::Hour.next(noon), UsageCounts::default())];
+        let series = [
+            (noon, counts),
+            (UsageStep::Hour.next(noon), UsageCounts::default()),
+        ];
         let svg = bars("Requests", UsageStep::Hour, &series).into_string();
         assert_eq!(svg.matches("<rect").count(), 6);
-        assert!(svg.contains(r#"class="denied" x="44" width="336" height="1""#), "{svg}");
+        assert!(
+            svg.contains(r#"class="denied" x="44" width="336" height="1""#),
+            "{svg}"
+        );
         assert!(!svg.contains("style="), "{svg}");
     }
 }

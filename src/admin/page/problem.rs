@@ -20,7 +20,10 @@ pub(super) fn of(visit: &Visit, error: &Error) -> Response {
         ErrorKind::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "Something is broken"),
     };
     if status.is_server_error() {
-        tracing::error!(error = error as &dyn std::error::Error, "the admin page cannot answer");
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "the admin page cannot answer"
+        );
     }
     let text = match error.kind() {
         ErrorKind::Unavailable => {
@@ -40,8 +43,16 @@ pub(super) fn sentence(text: &str) -> String {
     let Some(first) = rest.next() else {
         return String::new();
     };
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    first.to_uppercase().chain(rest.as_str().chars()).collect::<String>() + end
+    let end = if text.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
+    first
+        .to_uppercase()
+        .chain(rest.as_str().chars())
+        .collect::<String>()
+        + end
 }
 
 pub(super) async fn no_such_page(request: Request) -> Response {
@@ -53,20 +64,39 @@ pub(super) async fn no_such_page(request: Request) -> Response {
 pub(super) async fn no_such_method(request: Request) -> Response {
     let base = base(&request.into_parts().0);
     let text = "This page is not for that.";
-    bare(&base, StatusCode::METHOD_NOT_ALLOWED, "Not possible", text, "/keys")
+    bare(
+        &base,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Not possible",
+        text,
+        "/keys",
+    )
 }
 
 pub(super) fn unavailable(base: &str) -> Response {
     let text = "The store did not answer in time. You are still signed in; try again in a moment.";
-    let mut answer = bare(base, StatusCode::SERVICE_UNAVAILABLE, "No answer", text, "/keys");
+    let mut answer = bare(
+        base,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "No answer",
+        text,
+        "/keys",
+    );
     let one = http::HeaderValue::from_static("1");
     answer.headers_mut().insert(http::header::RETRY_AFTER, one);
     answer
 }
 
 pub(super) fn signed_out(base: &str) -> Response {
-    let text = "Nothing was changed: you are signed out. Sign in again and send the form once more.";
-    bare(base, StatusCode::UNAUTHORIZED, "Signed out", text, "/sign-in")
+    let text =
+        "Nothing was changed: you are signed out. Sign in again and send the form once more.";
+    bare(
+        base,
+        StatusCode::UNAUTHORIZED,
+        "Signed out",
+        text,
+        "/sign-in",
+    )
 }
 
 pub(super) fn foreign(base: &str) -> Response {
@@ -77,17 +107,33 @@ pub(super) fn foreign(base: &str) -> Response {
 
 pub(super) fn no_form(base: &str) -> Response {
     let text = "Nothing was changed: what was sent is no form.";
-    bare(base, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not accepted", text, "/keys")
+    bare(
+        base,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "Not accepted",
+        text,
+        "/keys",
+    )
 }
 
 pub(super) fn too_large(base: &str) -> Response {
     let text = "Nothing was changed: the form is larger than 1 MiB, or broke off.";
-    bare(base, StatusCode::PAYLOAD_TOO_LARGE, "Too large", text, "/keys")
+    bare(
+        base,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "Too large",
+        text,
+        "/keys",
+    )
 }
 
 fn bare(base: &str, status: StatusCode, title: &str, text: &str, path: &str) -> Response {
     let link = format!("{base}{path}");
-    let name = if path == "/sign-in" { "Sign in" } else { "To the keys" };
+    let name = if path == "/sign-in" {
+        "Sign in"
+    } else {
+        "To the keys"
+    };
     let shell = Shell {
         base,
         title,

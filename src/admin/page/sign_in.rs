@@ -88,7 +88,9 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
         Ok(permit) => permit,
         Err(rejection) => return form(&head.headers, &base, tls, refused(&rejection)),
     };
-    let admitted = permit.into_admission().zip(bare.extensions.remove::<KeyContext>());
+    let admitted = permit
+        .into_admission()
+        .zip(bare.extensions.remove::<KeyContext>());
     let Some((admission, key)) = admitted else {
         return problem::unavailable(&base);
     };
@@ -134,9 +136,10 @@ fn bearer(key: &str) -> Option<HeaderValue> {
 fn refused(rejection: &Rejection) -> Word {
     let (status, text) = match rejection.kind() {
         RejectionKind::Expired => (StatusCode::UNAUTHORIZED, "The key has expired."),
-        RejectionKind::Disabled | RejectionKind::OwnerBarred => {
-            (StatusCode::UNAUTHORIZED, "The key, or its owner, is switched off.")
-        }
+        RejectionKind::Disabled | RejectionKind::OwnerBarred => (
+            StatusCode::UNAUTHORIZED,
+            "The key, or its owner, is switched off.",
+        ),
         RejectionKind::AddressDenied => (
             StatusCode::FORBIDDEN,
             "The key may not be used from this address.",

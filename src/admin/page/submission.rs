@@ -44,7 +44,10 @@ impl FromRequest<Arc<Desk>> for Submission {
 }
 
 /// Does all of `act`, also if the browser hangs up meanwhile.
-pub(super) async fn finished(base: &str, act: impl Future<Output = Response> + Send + 'static) -> Response {
+pub(super) async fn finished(
+    base: &str,
+    act: impl Future<Output = Response> + Send + 'static,
+) -> Response {
     match tokio::spawn(act).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -60,7 +63,9 @@ pub(super) async fn read(
     body: axum::body::Body,
     base: &str,
 ) -> Result<Fields, Response> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
     if kind != Some("application/x-www-form-urlencoded") {
         return Err(problem::no_form(base));

@@ -201,7 +201,9 @@ fn signed_out(head: &Parts, base: &str, tls: bool, why: Option<&Rejection>) -> R
     } else {
         problem::signed_out(base)
     };
-    if why.is_some() && let Some(clear) = Cookie::Session.clear(tls) {
+    if why.is_some()
+        && let Some(clear) = Cookie::Session.clear(tls)
+    {
         answer.headers_mut().append(http::header::SET_COOKIE, clear);
     }
     answer

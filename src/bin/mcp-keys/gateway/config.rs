@@ -29,6 +29,7 @@ use crate::setup;
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) listen: Setting<SocketAddr>,
+    pub(super) admin: Option<Setting<SocketAddr>>,
     pub(super) routes: Vec<Route>,
     pub(super) scopes: Vec<Scope>,
     pub(super) formats: Vec<Accepted>,
@@ -50,6 +51,7 @@ pub(super) struct Config {
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<String>,
+    admin_listen: Option<String>,
     upstream: Option<String>,
     #[serde(default)]
     routes: BTreeMap<String, String>,
@@ -108,10 +110,11 @@ impl Merge {
         let listen = self
             .pick("listen", args.listen, file.listen)
             .ok_or_else(|| missing("--listen", "the address to listen on"))?
-            .read(|text| {
-                text.parse::<SocketAddr>()
-                    .map_err(|_| "must be an address and a port such as 127.0.0.1:8080")
-            })?;
+            .read(socket_addr)?;
+        let admin = self
+            .pick("admin_listen", args.admin_listen, file.admin_listen)
+            .map(|address| address.read(socket_addr))
+            .transpose()?;
         let places = Places {
             upstream: args.upstream,
             routes: args.route,
@@ -169,6 +172,7 @@ impl Merge {
         let hosts = Hosts::read(hosts, listen.value, named_elsewhere)?;
         Ok(Config {
             listen,
+            admin,
             routes,
             scopes,
             formats,
@@ -191,6 +195,11 @@ impl Merge {
         // The one setting whose flag says one and whose field says many.
         self.list("--trusted-proxy", "trusted_proxies", flags, file)
     }
+}
+
+fn socket_addr(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "must be an address and a port such as 127.0.0.1:8080")
 }
 
 fn client_ip(
@@ -260,6 +269,7 @@ mod tests {
     fn the_file_says_everything_that_flags_say() {
         let file = r#"
             listen = "[::1]:80"
+            admin_listen = "127.0.0.1:8081"
             require_scope = ["a:b", "c"]
             accept_format = ["plain=mgw_", "segmented"]
             path_keys = true
@@ -291,6 +301,7 @@ mod tests {
         let config = load(ServeArgs::default(), file).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
         assert_eq!(config.listen.value, "[::1]:80".parse().unwrap());
+        assert_eq!(config.admin.unwrap().value.port(), 8081);
         assert_eq!(config.scopes.len(), 2);
         assert_eq!(config.formats.len(), 3, "with the default one");
         assert!(config.path_keys);

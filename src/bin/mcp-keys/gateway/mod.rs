@@ -19,6 +19,7 @@
 //! asked for, [`route`] picks the server, the crate's layers ask for the key and hold it to its rules,
 //! [`proxy`] passes the request on.
 
+mod admin;
 mod answers;
 mod body;
 mod config;
@@ -60,6 +61,10 @@ pub(crate) struct ServeArgs {
     /// Address to listen on, such as 127.0.0.1:8080
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+
+    /// Address to serve the admin page on, such as 127.0.0.1:8081; without it there is none
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<String>,
 
     /// The one MCP server, served under /mcp; the URL's path, if it has one, replaces /mcp
     #[arg(long, value_name = "URL", conflicts_with = "route")]
@@ -167,6 +172,10 @@ pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(
     }
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
+    let _admin = match config.admin {
+        Some(address) => Some(admin::start(address, &keys).await?),
+        None => None,
+    };
     let served = listen::run(config.listen, acceptor, Arc::new(gateway)).await;
     let flushed = tokio::time::timeout(FLUSH, keys.flush()).await;
     match flushed.map_err(|_| "the store did not answer in time") {
