@@ -53,11 +53,8 @@ pub(super) fn shown(before: Option<&Value>, after: Option<&Value>) -> Markup {
         } @else {
             details {
                 summary {
-                    @for (at, (name, _, _)) in changes.iter().take(3).enumerate() {
-                        @if at > 0 { ", " }
-                        (name)
-                    }
-                    @if changes.len() > 3 { " and " (changes.len() - 3) " more" }
+                    @if !was || !is { "all " (changes.len()) " facts" }
+                    @else { (names(&changes)) }
                 }
                 dl.changes {
                     @for (name, old, new) in &changes {
@@ -70,6 +67,20 @@ pub(super) fn shown(before: Option<&Value>, after: Option<&Value>) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The first names, and how many more there are.
+fn names(changes: &[(String, String, String)]) -> String {
+    const SHOWN: usize = 3;
+    let first: Vec<_> = changes
+        .iter()
+        .take(SHOWN)
+        .map(|change| change.0.as_str())
+        .collect();
+    match changes.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 

@@ -47,7 +47,7 @@ fn distance(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The length in the largest unit that fits.
+/// The length in the largest unit that fits, to the nearest whole one.
 pub(super) fn length(duration: Duration) -> String {
     const UNITS: [(u64, &str); 6] = [
         (365 * 86_400, "year"),
@@ -60,7 +60,7 @@ pub(super) fn length(duration: Duration) -> String {
     let seconds = duration.as_secs().max(1);
     let unit = UNITS.iter().find(|(size, _)| seconds >= *size);
     let (size, name) = unit.copied().unwrap_or((1, "second"));
-    let count = seconds / size;
+    let count = (seconds + size / 2) / size;
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -78,6 +78,7 @@ mod tests {
             ("2026-07-28T07:00:00Z", "3 hours ago"),
             ("2026-07-29T10:00:00Z", "in 1 day"),
             ("2027-07-28T10:00:00Z", "in 1 year"),
+            ("2026-08-27T09:59:58Z", "in 30 days"),
             ("2026-05-29T10:00:00Z", "2 months ago"),
         ] {
             assert_eq!(distance(time.parse().unwrap(), now), text, "{time}");

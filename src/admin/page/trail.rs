@@ -32,7 +32,7 @@ pub(super) fn table(visit: &Visit, entries: &[AuditEntry], of: Of) -> Markup {
             tbody {
                 @for entry in entries {
                     tr {
-                        th scope="row" { (times::near(entry.at, visit.now)) }
+                        th scope="row" { (times::full(entry.at, visit.now)) }
                         td data-label="Who" { bdi { (entry.actor) } }
                         td data-label="What" { span.badge.plain { (words(entry)) } }
                         @if of == Of::Many { td data-label="To" { (subject(visit, entry)) } }
