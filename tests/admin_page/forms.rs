@@ -4,6 +4,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
 use mcp_api_keys::NewKey;
 use mcp_api_keys::key::{KeyStatus, Owner};
+use mcp_api_keys::store::{KeyFilter, PageRequest};
 use tower::ServiceExt;
 
 use crate::world::World;
@@ -175,12 +176,10 @@ async fn what_makes_a_secret_is_done_once() {
     assert_eq!(first.status, StatusCode::OK);
     let again = browser.post("/keys/new", &fields).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
-    let keys = world
-        .keys
-        .manager()
-        .list(&Default::default(), Default::default());
+    let filter = KeyFilter::default();
+    let listed = world.keys.manager().list(&filter, PageRequest::default());
     assert_eq!(
-        keys.await.unwrap().keys.len(),
+        listed.await.unwrap().keys.len(),
         3,
         "the admin's, the victim, and one"
     );

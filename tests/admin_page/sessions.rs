@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use mcp_api_keys::admin::AdminPage;
 use mcp_api_keys::key::{NetworkRules, Owner, ScopeSet};
-use mcp_api_keys::store::SqliteStore;
+use mcp_api_keys::store::{KeyFilter, PageRequest, SqliteStore};
 use mcp_api_keys::testing::ManualClock;
 use mcp_api_keys::{ApiKeys, Grace, KeyUpdate, NewKey};
 
@@ -117,10 +117,8 @@ async fn whoever_is_signed_out_is_told_why() {
 async fn an_old_secret_goes_on_for_as_long_as_its_grace_and_renews_nothing() {
     let world = World::new().await;
     let (mut browser, _) = world.admin().await;
-    let found = world
-        .keys
-        .manager()
-        .list(&Default::default(), Default::default());
+    let filter = KeyFilter::default();
+    let found = world.keys.manager().list(&filter, PageRequest::default());
     let id = found.await.unwrap().keys[0].id;
     world
         .keys

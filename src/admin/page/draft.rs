@@ -57,7 +57,7 @@ impl Draft {
             ("status", "active"),
             ("reach", "some"),
             ("access", "full"),
-            ("expiry", "90d"),
+            ("expiry", "never"),
             ("signing", "by-layer"),
         ];
         Self(set.map(|(name, value)| (name, value.to_owned())).into())
