@@ -105,7 +105,7 @@ async fn whoever_is_signed_out_is_told_why() {
             .await
             .shows("is switched off")
     );
-    assert!(!bob.get("/sign-in?because=<b>").await.shows("<b>"));
+    assert!(!bob.get("/sign-in?because=%3Cb%3E").await.shows("<b>"));
     assert_eq!(
         browser.get("/keys").await.status,
         StatusCode::OK,

@@ -79,7 +79,7 @@ fn row(visit: &Visit, owner: &Owner) -> Markup {
             td data-label="State" { (state(owner)) }
             td data-label="Projects" { (parts::servers(&owner.servers)) }
             td data-label="Scopes" { (parts::scopes(&owner.scopes)) }
-            td.end { a href=(visit.link_with("/keys", [("owner", id)])) { "Keys" span.hidden { " of " (id) } } }
+            td.end { a href=(visit.link_with("/keys", [("owner", id)])) { "Keys" span.hidden { " of " bdi { (id) } } } }
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn place_after(rejection: &Rejection) -> &'static str {
         RejectionKind::Expired => "/sign-in?because=expired",
         RejectionKind::Disabled | RejectionKind::OwnerBarred => "/sign-in?because=disabled",
         RejectionKind::AddressDenied => "/sign-in?because=address",
-        RejectionKind::ScopeMissing | RejectionKind::SignatureMissing => "/sign-in?because=rights",
+        RejectionKind::ScopeMissing | RejectionKind::Policy => "/sign-in?because=rights",
         _ => "/sign-in?because=ended",
     }
 }
@@ -144,7 +144,8 @@ fn refused(rejection: &Rejection) -> Word {
             StatusCode::FORBIDDEN,
             "The key may not be used from this address.",
         ),
-        RejectionKind::SignatureMissing => (
+        // The gate has one policy: a key for signed requests is none for a browser.
+        RejectionKind::Policy => (
             StatusCode::FORBIDDEN,
             "Requests with this key must be signed, which a browser does not do.",
         ),
