@@ -143,6 +143,15 @@
 //! | [`trust_headers`](crate::layer::McpLayer::trust_headers) | off: bodies are read | under older revisions all servers that were tried run what the body says, whatever the headers say | on, in front of a server that refuses messages their headers do not fit |
 //! | how often the key of an open stream is looked at | every 0.5 s | a stream ends within a second | not adjustable |
 //!
+//! # The admin page
+//!
+//! | what | default | reason | change it |
+//! |---|---|---|---|
+//! | end of a session | 30 minutes after its last request, 12 hours after it began | a browser that was left open is found by others; nobody works longer than that | not adjustable |
+//! | sessions | 16 of a key, 4,096 in all; then the one used the longest ago ends | a bound on memory that one key cannot use up for all | not adjustable |
+//! | cookies over TLS | where a trusted proxy says so | the page itself speaks no TLS | `AdminPage::https` |
+//! | largest form | 1 MiB | the lists of a key at their longest | not adjustable |
+//!
 //! # SQLite
 //!
 //! | what | default | reason |

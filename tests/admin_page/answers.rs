@@ -18,7 +18,7 @@ fn check(path: &str, answer: &Answer) {
         "{path}"
     );
     assert_eq!(header(CACHE_CONTROL.as_str()), "no-store", "{path}");
-    assert_eq!(header(REFERRER_POLICY.as_str()), "no-referrer", "{path}");
+    assert_eq!(header(REFERRER_POLICY.as_str()), "same-origin", "{path}");
     assert_eq!(header(X_CONTENT_TYPE_OPTIONS.as_str()), "nosniff", "{path}");
     assert_eq!(header(X_FRAME_OPTIONS.as_str()), "DENY", "{path}");
     assert_eq!(

@@ -78,6 +78,7 @@ async fn a_form_from_elsewhere_is_refused_even_with_its_token() {
     for (name, value) in [
         ("origin", "https://evil.test"),
         ("origin", "http://keys.test:81"),
+        ("origin", "null"),
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
         ("sec-fetch-site", "none"),
@@ -95,8 +96,11 @@ async fn a_form_from_elsewhere_is_refused_even_with_its_token() {
     }
     let status = world.keys.manager().get(id).await.unwrap().status;
     assert_eq!(status, KeyStatus::Active);
-    // As browsers write it for this page, which sends no referrer.
-    let own = [("origin", "null"), ("sec-fetch-site", "same-origin")];
+    // As browsers write it for this page.
+    let own = [
+        ("origin", "http://keys.test"),
+        ("sec-fetch-site", "same-origin"),
+    ];
     browser.headers = own.map(|(name, value)| (name, value.to_owned())).to_vec();
     let answer = browser.post(&format!("/keys/{id}/disable"), &[]).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);

@@ -17,4 +17,5 @@ mod many;
 mod members;
 mod sessions;
 mod sign_in;
+mod usage;
 mod world;

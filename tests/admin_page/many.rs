@@ -19,9 +19,7 @@ const MOST: Duration = Duration::from_millis(100);
 
 #[tokio::test]
 async fn ten_thousand_keys_stay_quick() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}", folder.path().join("keys.db").display());
-    let store = SqliteStore::connect(&url).await.unwrap();
+    let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
     for number in 0..KEYS {
         let mut record = full_record(number + 1);
         record.name = format!("key {number}");

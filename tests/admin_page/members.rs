@@ -117,7 +117,12 @@ async fn a_member_changes_nothing_of_others_by_forged_forms() {
         "scopes",
         "audit:read files:read keys:read keys:write plans:read",
     ));
-    fields.push(("owner", "bob"));
+    // As the form has it: whose key it is is not asked.
+    assert!(
+        !bob.get(&format!("/keys/{own}/edit"))
+            .await
+            .shows("name=\"owner\"")
+    );
     let answer = bob.post(&format!("/keys/{own}/edit"), &fields).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
 }

@@ -96,13 +96,13 @@ async function unfold(page, name) {
   if (!(await group.evaluate((details) => details.open))) await group.locator("summary").click();
 }
 
-/** Makes a key; `fill` does what goes beyond its name and project. Returns it. */
-async function create(page, name, fill = async () => {}) {
+/** Makes a key; `fill` does what goes beyond its name and project. */
+async function create(page, name, fill = async () => {}, send = (page) => press(page, "Create key")) {
   await go(page, "/keys/new");
   await page.getByLabel("Name", { exact: true }).fill(name);
   await page.getByLabel("Project names", { exact: true }).fill("notes");
   await fill(page);
-  await press(page, "Create key");
+  await send(page);
 }
 
 async function toKey(page, name) {
@@ -157,6 +157,17 @@ async function firstSteps(page) {
   ok("and it works", (await page.evaluate(() => document.activeElement.id)) === "content");
 }
 
+/** What the browser itself says of where a form comes from. */
+async function saysItsOrigin(page) {
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.method() === "POST"),
+    press(page, "Create key"),
+  ]);
+  const headers = await request.allHeaders();
+  ok("the browser names the origin of a form", headers.origin === new URL(admin).origin, headers.origin);
+  ok("and says that it is the page's own", headers["sec-fetch-site"] === "same-origin");
+}
+
 async function createAndCall(page) {
   await create(page, "agent", async () => {
     await page.getByLabel("Description", { exact: true }).fill("Reads notes");
@@ -166,7 +177,7 @@ async function createAndCall(page) {
     ok("then it is", await page.getByLabel("Date and time").isVisible());
     await page.getByLabel("Expiry", { exact: true }).selectOption("30d");
     await picture(page, "new-key");
-  });
+  }, saysItsOrigin);
   ok("a key is created", (await heading(page)) === "Key created");
   const key = await shownKey(page);
   ok("its address holds nothing of it", !page.url().includes(key.slice(7, 20)));
@@ -320,6 +331,12 @@ async function member(page) {
   ok("a member gives no key more than they have", (await bob.locator("#f-scopes-fault").count()) === 1);
   await create(bob, "little", async () => bob.getByLabel("Scopes", { exact: true }).fill("notes:read"));
   ok("but makes keys within it", (await call(await shownKey(bob))).works);
+
+  await toKey(bob, "little");
+  await follow(bob, "Edit");
+  await bob.getByLabel("Description", { exact: true }).fill("Mine");
+  await press(bob, "Save changes");
+  ok("and changes them", (await told(bob)).includes("was changed"));
 
   const foreign = await toKey(page, "first admin");
   await go(bob, "/keys");

@@ -72,6 +72,19 @@ impl Draft {
         )
     }
 
+    /// What was sent, and of what was not asked for, what is there.
+    pub(super) fn sent_over(fields: &Fields, before: &Self) -> Self {
+        let sent = FIELDS.map(|name| {
+            let text = if fields.has(name) {
+                fields.get(name)
+            } else {
+                before.get(name)
+            };
+            (name, text.to_owned())
+        });
+        Self(sent.into())
+    }
+
     /// A key as it is.
     pub(super) fn of(key: &KeyInfo) -> Self {
         let (reach, servers) = match &key.servers {

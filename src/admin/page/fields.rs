@@ -20,6 +20,11 @@ impl Fields {
         values.next().map_or("", |(_, value)| value.trim())
     }
 
+    /// Whether there is a value under `name`, if only an empty one.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// [`get`](Self::get), or nothing if it is empty.
     pub(super) fn some(&self, name: &str) -> Option<&str> {
         Some(self.get(name)).filter(|value| !value.is_empty())
@@ -45,6 +50,7 @@ mod tests {
         assert_eq!(fields.get("a"), "1");
         assert_eq!(fields.get("text"), "x\ny");
         assert_eq!(fields.some("e"), None);
+        assert!(fields.has("e") && !fields.has("missing"));
         assert_eq!(fields.get("missing"), "");
     }
 

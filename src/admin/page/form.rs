@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::cookie::new_token;
 use super::draft::{Draft, Faults, place_of};
+use super::fields::Fields;
 use super::form_fields::{Form, Purpose};
 use super::parts;
 use super::rights::Right;
@@ -113,7 +114,7 @@ pub(super) async fn save(
     let base = visit.base.clone();
     let saved = async move {
         let saved = match (key_id(&id), seen) {
-            (Ok(id), Ok(seen)) => change(&visit, id, seen, &Draft::sent(&fields)).await,
+            (Ok(id), Ok(seen)) => change(&visit, id, seen, &fields).await,
             (Err(error), _) => Err(error),
             (_, Err(_)) => Err(Error::invalid("revision", "must be the one that was read")),
         };
@@ -126,10 +127,12 @@ async fn change(
     visit: &Visit,
     id: KeyId,
     seen: Revision,
-    draft: &Draft,
+    fields: &Fields,
 ) -> Result<Response, Error> {
     visit.require(Right::WriteKeys)?;
     let key = visit.manager.get(id).await?;
+    let before = Draft::of(&key);
+    let draft = &Draft::sent_over(fields, &before);
     if key.revision != seen {
         return meanwhile(visit, &key, draft).await;
     }
@@ -138,7 +141,7 @@ async fn change(
         edit_form(visit, status, &key, draft, &faults, &html! {}).await
     };
     let path = format!("/keys/{id}");
-    let update = match draft.to_update(&Draft::of(&key), visit.now) {
+    let update = match draft.to_update(&before, visit.now) {
         Ok(Some(update)) => update.only_at(seen),
         Ok(None) => return Ok(visit.go_with(Notice::NothingChanged, &path)),
         Err(faults) => return refuse(faults).await,

@@ -1,4 +1,7 @@
 //! What every answer tells the browser, refusals and files included.
+//!
+//! Referrers go to the page itself and to nobody else. With `no-referrer` a browser would write `null`
+//! for the origin of the page's own forms, and there would be nothing to check it by.
 
 use axum::response::Response;
 use http::header::{self, HeaderName, HeaderValue};
@@ -11,7 +14,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
          form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
     (header::CACHE_CONTROL, "no-store"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    (header::REFERRER_POLICY, "same-origin"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (

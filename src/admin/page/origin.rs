@@ -1,8 +1,8 @@
 //! Whether a form was sent from the page itself, as far as the browser says.
 //!
 //! 1. `Sec-Fetch-Site`, which no page can forge, must be `same-origin` where it is sent.
-//! 2. `Origin` must name the host that was asked for. `null` says nothing: the page sends no
-//!    referrer, and browsers write it instead of the origin then.
+//! 2. `Origin` must name the host that was asked for. `null`, which is sent for pages in a sandbox, and
+//!    by browsers that tell nobody where they come from, will do with `same-origin` beside it only.
 //!
 //! A request without either does not come from a page in a browser, or from one so old that the
 //! form's token alone has to do; that is asked for in any case.
@@ -20,7 +20,8 @@ pub(super) fn is_own(head: &Parts) -> bool {
         Header::Unclear => false,
     };
     let origin_fits = match origin {
-        Header::Absent | Header::One("null") => true,
+        Header::Absent => true,
+        Header::One("null") => matches!(site, Header::One("same-origin")),
         Header::One(origin) => host_of(origin)
             .zip(host(head))
             .is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(&host)),
@@ -102,6 +103,7 @@ mod tests {
             "https://keys.example:8443.evil.example",
             "https://sub.keys.example:8443",
             "evil",
+            "null",
             "",
         ] {
             assert!(!fits(host, &[("origin", origin)]), "{origin}");

@@ -252,7 +252,16 @@ async fn store(visit: &Visit, fields: &Fields) -> Result<Response, Error> {
                 &Faults::from([("id", text.to_owned())]),
             )
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            let mut fields = LABELS.into_iter();
+            match fields.find(|(name, _)| error.field() == Some(name)) {
+                Some((name, _)) => {
+                    let faults = Faults::from([(name, error.to_string())]);
+                    again(StatusCode::UNPROCESSABLE_ENTITY, &faults)
+                }
+                None => Err(error),
+            }
+        }
     }
 }
 
