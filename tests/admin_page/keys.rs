@@ -224,6 +224,7 @@ async fn whoever_is_slower_is_told_and_loses_nothing() {
         [
             ("revision", revision),
             ("name", "mine"),
+            ("description", ""),
             ("reach", "some"),
             ("servers", "files"),
             ("access", "full"),

@@ -86,9 +86,6 @@ async fn a_plot_has_a_bar_for_each_step_and_a_table_says_the_same() {
             page.shows("&lt;b&gt;tool&lt;/b&gt;") && !page.shows("<b>tool"),
             "{window}"
         );
-        if let Ok(folder) = std::env::var("KEEP_PAGES_IN") {
-            std::fs::write(format!("{folder}/usage-{window}.html"), &page.body).unwrap();
-        }
     }
     assert!(NOW.to_string().starts_with("2026-09-21T"));
     assert!(

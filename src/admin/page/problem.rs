@@ -117,7 +117,7 @@ pub(super) fn no_form(base: &str) -> Response {
 }
 
 pub(super) fn too_large(base: &str) -> Response {
-    let text = "Nothing was changed: the form is larger than 1 MiB, or broke off.";
+    let text = "Nothing was changed: the form is too large, or broke off.";
     bare(
         base,
         StatusCode::PAYLOAD_TOO_LARGE,
@@ -125,6 +125,11 @@ pub(super) fn too_large(base: &str) -> Response {
         text,
         "/keys",
     )
+}
+
+pub(super) fn too_slow(base: &str) -> Response {
+    let text = "Nothing was changed: the form did not arrive in time.";
+    bare(base, StatusCode::REQUEST_TIMEOUT, "Too slow", text, "/keys")
 }
 
 fn bare(base: &str, status: StatusCode, title: &str, text: &str, path: &str) -> Response {

@@ -176,3 +176,78 @@ impl fmt::Debug for Sessions {
         f.debug_struct("Sessions").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::ApiKeys;
+    use crate::manager::NewKey;
+    use crate::store::MemoryStore;
+
+    /// What somebody has who has just signed in.
+    async fn admission() -> Admission {
+        let keys = ApiKeys::builder(MemoryStore::new()).build().await.unwrap();
+        let issued = keys.manager().issue(NewKey::named("key")).await.unwrap();
+        let request = http::Request::builder().header("x-api-key", issued.key().expose_secret());
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        let gate = keys.layer().any_server().gate().clone();
+        gate.admit(&mut head)
+            .await
+            .unwrap()
+            .into_admission()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn there_are_so_many_sessions_in_all_and_no_more() {
+        let (sessions, admission) = (Sessions::default(), admission().await);
+        let begin = |number: usize, now: u64| {
+            let key = KeyId::from_u128(u128::try_from(number).unwrap());
+            sessions.begin(admission.clone(), key, now)
+        };
+        let ids: Vec<_> = (0..MOST).map(|number| begin(number, 1)).collect();
+        assert!(
+            sessions.find(&ids[0], 2).is_some(),
+            "used, so not the oldest"
+        );
+        for number in 0..8 {
+            begin(MOST + number, 3);
+        }
+        assert_eq!(sessions.table().len(), MOST);
+        assert!(sessions.find(&ids[0], 4).is_some());
+        assert_eq!(
+            ids.iter()
+                .filter(|id| sessions.find(id, 4).is_some())
+                .count(),
+            MOST - 8
+        );
+
+        // Those that are over make room first.
+        let late = u64::try_from(IDLE.as_nanos()).unwrap() + 4;
+        let id = begin(0, late);
+        assert_eq!(sessions.table().len(), 1);
+        assert!(sessions.find(&id, late).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_form_is_sent_once_and_the_oldest_of_many_are_forgotten() {
+        let (sessions, admission) = (Sessions::default(), admission().await);
+        let id = sessions.begin(admission, KeyId::from_u128(1), 0);
+        let hash = sessions.find(&id, 0).unwrap().hash;
+        assert!(sessions.spend(&hash, "a") && !sessions.spend(&hash, "a"));
+        sessions.unspend(&hash, "a");
+        assert!(sessions.spend(&hash, "a"));
+        for number in 0..SPENT {
+            assert!(sessions.spend(&hash, &number.to_string()));
+        }
+        assert!(sessions.spend(&hash, "a"), "forgotten by now");
+        sessions.end(&hash);
+        assert!(!sessions.spend(&hash, "b"), "of no session");
+    }
+
+    #[test]
+    fn the_id_is_not_in_the_table() {
+        assert_ne!(hash("a"), hash("b"));
+        assert_eq!(format!("{:?}", Sessions::default()), "Sessions { .. }");
+    }
+}

@@ -20,6 +20,9 @@ use crate::context::KeyContext;
 use crate::error::{Error, ErrorKind};
 use crate::rejection::{Rejection, RejectionKind};
 
+/// How many bytes the form may have: anybody can send it.
+const LARGEST: usize = 8 * 1_024;
+
 /// What the form says beside its field.
 #[derive(Debug, Default)]
 struct Word {
@@ -65,7 +68,7 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
     if !origin::is_own(&head) {
         return problem::foreign(&base);
     }
-    let fields = match read(&head.headers, body, &base).await {
+    let fields = match read(&head.headers, body, LARGEST, &base).await {
         Ok(fields) => fields,
         Err(answer) => return answer,
     };

@@ -1,6 +1,7 @@
 //! A form that somebody who has signed in has sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -8,6 +9,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use subtle::ConstantTimeEq;
+use tokio::time::timeout;
 
 use super::desk::Desk;
 use super::fields::Fields;
@@ -16,6 +18,9 @@ use super::{origin, problem};
 
 /// How many bytes a form may have: the lists of a key at their longest.
 const LARGEST: usize = 1_024 * 1_024;
+
+/// How long a form may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A form of the page itself, of a session that is good.
 ///
@@ -35,7 +40,7 @@ impl FromRequest<Arc<Desk>> for Submission {
             return Err(problem::foreign(&base(&head)));
         }
         let visit = Visit::from_request_parts(&mut head, desk).await?;
-        let fields = read(&head.headers, body, &visit.base).await?;
+        let fields = read(&head.headers, body, LARGEST, &visit.base).await?;
         if !is_same(fields.get("token"), &visit.token) {
             return Err(problem::foreign(&visit.base));
         }
@@ -57,10 +62,11 @@ pub(super) async fn finished(
     }
 }
 
-/// Reads a form.
+/// Reads a form of so many bytes at most.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: axum::body::Body,
+    largest: usize,
     base: &str,
 ) -> Result<Fields, Response> {
     let kind = headers
@@ -70,9 +76,10 @@ pub(super) async fn read(
     if kind != Some("application/x-www-form-urlencoded") {
         return Err(problem::no_form(base));
     }
-    match to_bytes(body, LARGEST).await {
-        Ok(body) => Ok(Fields::parse(&body)),
-        Err(_) => Err(problem::too_large(base)),
+    match timeout(PATIENCE, to_bytes(body, largest)).await {
+        Ok(Ok(body)) => Ok(Fields::parse(&body)),
+        Ok(Err(_)) => Err(problem::too_large(base)),
+        Err(_) => Err(problem::too_slow(base)),
     }
 }
 
