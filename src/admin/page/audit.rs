@@ -57,8 +57,10 @@ async fn shown(visit: &Visit) -> Result<Response, Error> {
 }
 
 fn filter(query: &Fields) -> Result<AuditFilter, String> {
-    let mut filter = AuditFilter::default();
-    filter.actor = query.some("actor").map(str::to_owned);
+    let mut filter = AuditFilter {
+        actor: query.some("actor").map(str::to_owned),
+        ..AuditFilter::default()
+    };
     if let Some(subject) = query.some("subject") {
         let subject = subject.parse();
         let subject = subject.map_err(|why| format!("What was acted on {why}."))?;

@@ -20,8 +20,10 @@ pub(super) async fn list(visit: Visit) -> Response {
 }
 
 async fn shown(visit: &Visit) -> Result<Response, Error> {
-    let mut filter = KeyFilter::default();
-    filter.connections = Some(true);
+    let filter = KeyFilter {
+        connections: Some(true),
+        ..KeyFilter::default()
+    };
     let mut page = PageRequest::first(SIZE);
     if let Some(after) = visit.query.some("after") {
         let after = after.parse::<KeyId>();

@@ -83,8 +83,8 @@ impl Desk {
 
 /// What the nearest proxy says.
 fn last_proto(headers: &HeaderMap) -> &str {
-    let lines = headers.get_all(&FORWARDED_PROTO).iter();
-    let last = lines.last().and_then(|line| line.to_str().ok());
+    let mut lines = headers.get_all(&FORWARDED_PROTO).iter();
+    let last = lines.next_back().and_then(|line| line.to_str().ok());
     last.and_then(|line| line.rsplit(',').next())
         .map_or("", str::trim)
 }

@@ -319,7 +319,8 @@ pub(super) fn field(
     let is_wrong = faults.contains_key(name);
     let described: Vec<_> = [(!hint.is_empty(), "hint"), (is_wrong, "fault")]
         .into_iter()
-        .filter_map(|(is_there, part)| is_there.then(|| format!("f-{name}-{part}")))
+        .filter(|(is_there, _)| *is_there)
+        .map(|(_, part)| format!("f-{name}-{part}"))
         .collect();
     let attributes = Attributes {
         id: format!("f-{name}"),

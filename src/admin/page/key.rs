@@ -36,8 +36,10 @@ async fn shown(visit: &Visit, id: &str) -> Result<Response, Error> {
         _ => Vec::new(),
     };
     let entries = if visit.may(Right::ReadAudit) {
-        let mut filter = AuditFilter::default();
-        filter.subject = Some(key.id.into());
+        let filter = AuditFilter {
+            subject: Some(key.id.into()),
+            ..AuditFilter::default()
+        };
         Some(
             visit
                 .manager

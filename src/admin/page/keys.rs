@@ -66,8 +66,10 @@ fn page(visit: &Visit) -> Result<PageRequest, Error> {
 /// What was asked for, or what of it makes no sense.
 fn filter(query: &Fields, now: Timestamp) -> Result<KeyFilter, String> {
     let wrong = |what: &str, why: crate::key::InvalidText| format!("The {what} {why}.");
-    let mut filter = KeyFilter::default();
-    filter.name_contains = query.some("name").map(str::to_owned);
+    let mut filter = KeyFilter {
+        name_contains: query.some("name").map(str::to_owned),
+        ..KeyFilter::default()
+    };
     if let Some(owner) = query.some("owner") {
         filter.owner = Some(owner.parse().map_err(|why| wrong("owner", why))?);
     }

@@ -143,10 +143,12 @@ mod tests {
 
     #[test]
     fn every_step_has_its_bars_and_what_there_is_can_be_seen() {
-        let mut counts = UsageCounts::default();
-        counts.requests = 1_000_001;
-        counts.allowed = 1_000_000;
-        counts.denied = 1;
+        let counts = UsageCounts {
+            requests: 1_000_001,
+            allowed: 1_000_000,
+            denied: 1,
+            ..UsageCounts::default()
+        };
         let noon = Timestamp::from_millis(1_785_240_000_000);
         let series = [
             (noon, counts),

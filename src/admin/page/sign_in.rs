@@ -48,7 +48,7 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, request: Request) -> Res
         ..Word::default()
     };
     let tls = desk.is_tls(&head);
-    form(&head.headers, &base(&head), tls, word)
+    form(&head.headers, &base(&head), tls, &word)
 }
 
 /// Where the browser is sent when the key of a session is refused.
@@ -80,7 +80,7 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
             text: Some(text.to_owned()),
             retry_after: None,
         };
-        return form(&head.headers, &base, tls, word);
+        return form(&head.headers, &base, tls, &word);
     }
     // The same gate, the same order, the same count of failures as for any other request.
     let mut bare = desk.bare(&head);
@@ -89,7 +89,7 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
     }
     let permit = match desk.door.admit(&mut bare).await {
         Ok(permit) => permit,
-        Err(rejection) => return form(&head.headers, &base, tls, refused(&rejection)),
+        Err(rejection) => return form(&head.headers, &base, tls, &refused(&rejection)),
     };
     let admitted = permit
         .into_admission()
@@ -98,7 +98,7 @@ pub(super) async fn submit(State(desk): State<Arc<Desk>>, request: Request) -> R
         return problem::unavailable(&base);
     };
     if let Err(error) = rights::principal(desk.manager(), &key, desk.client(&head)).await {
-        return form(&head.headers, &base, tls, not_entitled(&error));
+        return form(&head.headers, &base, tls, &not_entitled(&error));
     }
     tracing::info!(key = %key.key_id(), "somebody signed in to the admin page");
     // Whoever was signed in with this browser is not any more.
@@ -189,7 +189,7 @@ fn not_entitled(error: &Error) -> Word {
     }
 }
 
-fn form(headers: &HeaderMap, base: &str, tls: bool, word: Word) -> Response {
+fn form(headers: &HeaderMap, base: &str, tls: bool, word: &Word) -> Response {
     let known = Cookie::SignIn.read(headers, tls);
     let token = known.map_or_else(new_token, str::to_owned);
     let is_fault = word.status != StatusCode::OK;
