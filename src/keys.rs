@@ -54,6 +54,12 @@ impl ApiKeys {
         ApiKeyLayer::new(Gate::new(&self.shared))
     }
 
+    /// What all gates to these keys have in common.
+    #[cfg(feature = "admin")]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Issues, changes and withdraws these keys.
     pub fn manager(&self) -> &KeyManager {
         &self.manager

@@ -57,7 +57,7 @@
 //!
 //! ```text
 //! 12  testing     the suite for stores, a clock to set, a store that fails on command
-//! 11  admin       the office over HTTP: an API for programs
+//! 11  admin       the office over HTTP: an API for programs, a page for people
 //! 10  keys        ApiKeys: store, cache and limits wired into a layer and a manager
 //!  9  framework   axum, tonic, rmcp: one file each
 //!  8  layer       the only room that knows tower, and where a refusal becomes an answer
@@ -91,7 +91,7 @@
 //! | feature | adds | pulls in |
 //! |---|---|---|
 //! | `cli` | the program `mcp-keys`: the command line and the gateway | `admin`, `postgres`, `redis`, `sqlite`, clap, hyper, rustls |
-//! | `admin` | [`admin`]: the manager over HTTP | `axum`, its query, utoipa |
+//! | `admin` | [`admin`]: the manager over HTTP, an API and a page | `axum`, its query, maud, utoipa |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
@@ -119,7 +119,7 @@
 //! | `zeroize` | implemented by [`ApiKey`] |
 //! | `async-trait` | how [`KeyStore`](store::KeyStore), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
 //! | `sqlx` | the pools of [`SqliteStore`](store::SqliteStore) and [`PostgresStore`](store::PostgresStore) (features `sqlite`, `postgres`) |
-//! | `axum` | [`framework::axum`] (feature `axum`), the router of [`admin`] (feature `admin`) |
+//! | `axum` | [`framework::axum`] (feature `axum`), the routers of [`admin`] (feature `admin`) |
 //! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |
 //! | `tonic` | [`framework::tonic`] (feature `tonic`) |
 //!

@@ -60,6 +60,8 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("arc_swap", &["live/"]),
     ("simdutf8", &["mcp/message.rs"]),
     ("getrandom", &["key/base62.rs"]),
+    ("form_urlencoded", &["admin/"]),
+    ("maud", &["admin/"]),
     ("jiff", &["clock.rs"]),
 ];
 

@@ -2,7 +2,8 @@
 # Runs every test: the crate's own, with a private PostgreSQL and a private Redis beside them, then the
 # real client SDKs against the quickstart example, against a server with keys for different tools and
 # through the gateway, schemathesis against the admin API, a signing client of Python's standard
-# library, and the official conformance suite without the layers, through them, and through the gateway.
+# library, a walk through the admin page in Chromium, and the official conformance suite without the
+# layers, through them, and through the gateway.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -78,6 +79,7 @@ check 'real clients with different tools' --example mcp_tools tests/clients/tool
 check 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
 check 'admin API' --bin mcp-keys tests/clients/admin_api.sh
 check 'signing client' --example signed_client tests/clients/signing.sh
+check 'admin page in a browser' --bin mcp-keys tests/browser/run.sh
 check 'conformance suite' --example conformance-server tests/conformance/run.sh
 check 'conformance suite through the gateway' --bin mcp-keys tests/conformance/gateway.sh
 

@@ -89,6 +89,15 @@ impl ClientIp {
         self.source != ClientIpSource::Peer && self.trusted.iter().any(Network::is_everything)
     }
 
+    /// Whether what the peer says about the request before it is believed.
+    #[cfg(feature = "admin")]
+    pub(crate) fn believes(&self, peer: Option<IpAddr>) -> bool {
+        self.source != ClientIpSource::Peer
+            && peer.map_or(self.trust_local_peer, |address| {
+                self.trusts(address.to_canonical())
+            })
+    }
+
     /// The address of the client, always canonical, or `None` if it cannot be told.
     ///
     /// Allocates nothing but for `Forwarded`.

@@ -65,6 +65,20 @@ impl Admission {
         Self { gate, pass }
     }
 
+    /// Decides whether a request with this head may pass `gate` with the key that was admitted: for
+    /// a caller who holds something that stands for the key, such as a session. Nothing is
+    /// presented, so nothing is proven again; everything else is judged as ever.
+    #[cfg(feature = "admin")]
+    pub(crate) async fn readmit(
+        &self,
+        gate: &Gate,
+        head: &mut http::request::Parts,
+    ) -> Result<super::Permit, Rejection> {
+        let since = gate.core.shared.clock.now().ticks;
+        let pass = Arc::clone(&self.pass);
+        gate.judge_renewed(head, pass, since).await
+    }
+
     /// Charges what the request costs, if that can be done without waiting.
     pub(crate) fn try_charge(
         &self,

@@ -153,6 +153,15 @@
 //! | [origins](crate::admin::AdminApi::allow_origin) | the host that is asked | pages of others have no business there | where a page elsewhere asks |
 //! | how long a create can be sent again | the key in clear for 10 min, its name for 24 h, of the last 10,000 | long enough for a retry, and no clear text lies around | not adjustable |
 //!
+//! # The admin page
+//!
+//! | what | default | reason | change it |
+//! |---|---|---|---|
+//! | end of a session | 30 minutes after its last request, 12 hours after it began | a browser that was left open is found by others; nobody works longer than that | not adjustable |
+//! | sessions | 16 of a key, 4,096 in all; then the one used the longest ago ends | a bound on memory that one key cannot use up for all | not adjustable |
+//! | cookies over TLS | where a trusted proxy says so | the page itself speaks no TLS | `AdminPage::https` |
+//! | largest form | 1 MiB | the lists of a key at their longest | not adjustable |
+//!
 //! # SQLite
 //!
 //! | what | default | reason |

@@ -15,6 +15,7 @@
 //! * [Browsers and CORS](#browsers-and-cors)
 //! * [Without a framework](#without-a-framework)
 //! * [Without tower](#without-tower)
+//! * [A page to manage keys with](admin_page), on a page of its own
 //! * [Many nodes behind a load balancer](many_nodes), on a page of their own
 //! * [Owners, plans and quotas](owners), on a page of their own
 //! * [Managing keys over HTTP](admin), on a page of its own (feature `admin`)
@@ -517,6 +518,9 @@
 #[cfg(feature = "admin")]
 #[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
 pub mod admin;
+#[cfg(feature = "admin")]
+#[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
+pub mod admin_page;
 pub mod many_nodes;
 pub mod owners;
 #[cfg(feature = "redis")]

@@ -129,6 +129,22 @@
 //! *A restored backup* brings back what was revoked, rotated or deleted after it was made. Stop the
 //! processes, restore, withdraw again what had been withdrawn, then start them.
 //!
+//! ## A page in somebody's browser
+//!
+//! Whoever is signed in to the [admin page](super::how_to) may look at another page that tries to act in their
+//! name. The session's cookie is `SameSite=Strict`, so a browser does not send it with what another site asks
+//! for. Should it be sent all the same, nothing is changed but by a `POST` that carries the token of its
+//! session, and not if `Sec-Fetch-Site` or `Origin` says that it comes from elsewhere. The page cannot be
+//! framed. It cannot be signed in to for somebody either: the form to sign in has a token of its own.
+//!
+//! What is written into names, descriptions and facts by one person is read by another. The templates escape
+//! it, direction marks end where the text does, and should markup get through, the content policy lets no
+//! script run but the page's own file.
+//!
+//! Who reads the cookie from a browser's memory has the session until it ends, from wherever the key may be
+//! used. It is not a key: the API and the layers do not take it. Without TLS anybody on the way reads it, and
+//! the key that is presented to sign in.
+//!
 //! ## Somebody who keeps a key after it was withdrawn
 //!
 //! This is the subject of the next section.

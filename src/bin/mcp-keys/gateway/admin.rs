@@ -1,11 +1,12 @@
-//! The admin listener: the crate's admin API on an address of its own, so that it need not be where
-//! callers of the servers are.
+//! The admin listener: the crate's admin API and page on an address of their own, so that they need not
+//! be where callers of the servers are.
 //!
 //! | path | asks for |
 //! |---|---|
 //! | `/healthz` | nothing |
 //! | `/api/v1/openapi.json` | nothing |
 //! | `/api/v1` and below | a key with the scopes of the act |
+//! | everything else | the page: a session that began with a key |
 //!
 //! Names under which it may be asked, and keys in queries, are treated as by the gateway.
 
@@ -17,7 +18,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use mcp_api_keys::ApiKeys;
-use mcp_api_keys::admin::AdminApi;
+use mcp_api_keys::admin::{AdminApi, AdminPage};
 
 use super::answers::{self, Shape};
 use super::config::Config;
@@ -40,7 +41,9 @@ pub(super) struct Admin {
 impl Admin {
     pub(super) fn new(config: &Config, keys: &ApiKeys) -> Self {
         Self {
-            router: Router::new().nest(API, AdminApi::new(keys).into_router()),
+            router: Router::new()
+                .nest(API, AdminApi::new(keys).into_router())
+                .fallback_service(AdminPage::new(keys).into_router()),
             hosts: config.admin_hosts.clone(),
             formats: config.formats.clone().into(),
         }

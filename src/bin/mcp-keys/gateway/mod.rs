@@ -66,8 +66,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 
-    /// Address to serve the admin API on, under /api/v1; a port alone is on 127.0.0.1 [default: not
-    /// served]
+    /// Address to serve the admin page on, and the admin API under /api/v1; a port alone is on
+    /// 127.0.0.1 [default: not served]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
 

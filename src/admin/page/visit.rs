@@ -1,0 +1,210 @@
+//! A request of somebody who has signed in.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use maud::Markup;
+
+use super::cookie::Cookie;
+use super::desk::Desk;
+use super::fields::{Fields, query};
+use super::rights::{self, Right};
+use super::sessions::SessionHash;
+use super::shell::{Notice, Section, Shell, SignedIn};
+use super::{problem, sign_in};
+use crate::clock::Timestamp;
+use crate::context::KeyContext;
+use crate::error::{Error, ErrorKind};
+use crate::manager::KeyManager;
+use crate::rejection::{Rejection, RejectionKind};
+
+/// A request whose session is good, and whose key was judged again.
+///
+/// Handlers that take one cannot be reached without.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) desk: Arc<Desk>,
+    /// In the hands of whoever has signed in.
+    pub(super) manager: KeyManager,
+    pub(super) key: KeyContext,
+    pub(super) is_admin: bool,
+    pub(super) base: String,
+    pub(super) tls: bool,
+    pub(super) now: Timestamp,
+    pub(super) query: Fields,
+    /// What every form of the session carries.
+    pub(super) token: String,
+    pub(super) session: SessionHash,
+    actor: String,
+}
+
+impl FromRequestParts<Arc<Desk>> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(head: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Response> {
+        let (base, tls, now) = (base(head), desk.is_tls(head), desk.now());
+        let signed_out = |why| signed_out(head, &base, tls, why);
+        let found = Cookie::Session
+            .read(&head.headers, tls)
+            .and_then(|id| desk.sessions.find(id, now.ticks));
+        let Some(found) = found else {
+            return Err(signed_out(None));
+        };
+        let mut bare = desk.bare(head);
+        if let Err(rejection) = found.admission.readmit(&desk.inside, &mut bare).await {
+            if is_passing(&rejection) {
+                return Err(problem::unavailable(&base));
+            }
+            desk.sessions.end(&found.hash);
+            return Err(signed_out(Some(&rejection)));
+        }
+        let Some(key) = bare.extensions.remove::<KeyContext>() else {
+            return Err(problem::unavailable(&base));
+        };
+        let principal = match rights::principal(desk.manager(), &key, desk.client(head)).await {
+            Ok(principal) => principal,
+            Err(error) if error.is_temporary() => return Err(problem::unavailable(&base)),
+            Err(_) => {
+                desk.sessions.end(&found.hash);
+                let rejection = Rejection::new(RejectionKind::ScopeMissing);
+                return Err(signed_out(Some(&rejection)));
+            }
+        };
+        Ok(Self {
+            is_admin: principal.confined_to().is_none(),
+            actor: principal.actor().to_owned(),
+            manager: desk.manager().acting_as(principal),
+            key,
+            base,
+            tls,
+            now: now.wall,
+            query: Fields::parse(head.uri.query().unwrap_or_default().as_bytes()),
+            token: found.token,
+            session: found.hash,
+            desk: Arc::clone(desk),
+        })
+    }
+}
+
+impl Visit {
+    pub(super) fn may(&self, right: Right) -> bool {
+        right.of(self.key.key())
+    }
+
+    /// # Errors
+    ///
+    /// `Forbidden`, naming the scope.
+    pub(super) fn require(&self, right: Right) -> Result<(), Error> {
+        if self.may(right) {
+            return Ok(());
+        }
+        let message = format!(
+            "The key that you have signed in with may not do this: it lacks the scope {} or is \
+             read-only.",
+            right.scope()
+        );
+        Err(Error::new(ErrorKind::Forbidden, message))
+    }
+
+    /// A page.
+    pub(super) fn page(&self, section: Section, title: &str, content: &Markup) -> Response {
+        self.page_as(StatusCode::OK, section, title, content)
+    }
+
+    pub(super) fn page_as(
+        &self,
+        status: StatusCode,
+        section: Section,
+        title: &str,
+        content: &Markup,
+    ) -> Response {
+        let shell = Shell {
+            base: &self.base,
+            title,
+            section: Some(section),
+            notice: self.desk.sessions.take_notice(&self.session),
+            signed_in: Some(SignedIn {
+                actor: &self.actor,
+                key: self.key.key(),
+                is_admin: self.is_admin,
+                token: &self.token,
+                sees_owners: self.is_admin && self.may(Right::ReadOwners),
+                sees_plans: self.may(Right::ReadPlans),
+                sees_usage: self.may(Right::ReadUsage),
+                sees_audit: self.is_admin && self.may(Right::ReadAudit),
+            }),
+        };
+        (status, shell.around(content)).into_response()
+    }
+
+    /// The page, or what kept it from being made.
+    pub(super) fn answer(&self, answer: Result<Response, Error>) -> Response {
+        answer.unwrap_or_else(|error| problem::of(self, &error))
+    }
+
+    /// Sends the browser to another page, where it is told what was done.
+    pub(super) fn go_with(&self, notice: Notice, path: &str) -> Response {
+        self.desk.sessions.leave(&self.session, notice);
+        see_other(&self.base, path)
+    }
+
+    /// The link to a page.
+    pub(super) fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// The link to a page with a query.
+    pub(super) fn link_with<'a>(
+        &self,
+        path: &str,
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> String {
+        let query = query(pairs);
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{}{path}{mark}{query}", self.base)
+    }
+}
+
+/// What the router is nested under, without a slash at its end.
+pub(super) fn base(head: &Parts) -> String {
+    let inner = head.uri.path();
+    let Some(OriginalUri(outer)) = head.extensions.get::<OriginalUri>() else {
+        return String::new();
+    };
+    let outer = outer.path();
+    let base = outer
+        .strip_suffix(inner)
+        .unwrap_or(if inner == "/" { outer } else { "" });
+    base.trim_end_matches('/').to_owned()
+}
+
+pub(super) fn see_other(base: &str, path: &str) -> Response {
+    let location = [(http::header::LOCATION, format!("{base}{path}"))];
+    (StatusCode::SEE_OTHER, location).into_response()
+}
+
+/// Whether the key may be as good as ever.
+fn is_passing(rejection: &Rejection) -> bool {
+    matches!(
+        rejection.kind(),
+        RejectionKind::Unavailable | RejectionKind::RateLimited | RejectionKind::QuotaExceeded
+    )
+}
+
+/// A link leads to the form to sign in; what was sent is not lost without a word.
+fn signed_out(head: &Parts, base: &str, tls: bool, why: Option<&Rejection>) -> Response {
+    let mut answer = if head.method == Method::GET || head.method == Method::HEAD {
+        see_other(base, why.map_or("/sign-in", sign_in::place_after))
+    } else {
+        problem::signed_out(base)
+    };
+    if why.is_some()
+        && let Some(clear) = Cookie::Session.clear(tls)
+    {
+        answer.headers_mut().append(http::header::SET_COOKIE, clear);
+    }
+    answer
+}

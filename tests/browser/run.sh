@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Walks through the admin page in a real browser, with the gateway and a small MCP server behind it.
+# Pictures of the pages are left in target/browser.
+#
+# Usage: tests/browser/run.sh BINARY
+#
+# BINARY is mcp-keys.
+set -euo pipefail
+
+# shellcheck source=tests/clients/sdks.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../clients/sdks.sh"
+
+browser=$repository/tests/browser
+
+[[ $# -eq 1 ]] || die 'usage: tests/browser/run.sh BINARY'
+[[ -x $1 && ! -d $1 ]] || die "no program at $1; build it with: cargo build --bin mcp-keys --features full"
+binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+
+# Sets chromium to the browser's program.
+need_chromium() {
+    local name
+    for name in "${MCP_KEYS_TEST_CHROMIUM:-chromium}" chromium-browser google-chrome; do
+        chromium=$(command -v "$name") && return
+    done
+    apt_install chromium ||
+        die 'Chromium is missing; install it (Debian: apt-get install chromium), or name its program in MCP_KEYS_TEST_CHROMIUM'
+    chromium=$(command -v chromium) || die 'Chromium was installed, and there is no program chromium'
+}
+
+prepare_folders
+need_node
+need_chromium
+install_npm browser "$browser"
+cp "$browser/"*.mjs "$cache/browser/"
+
+pictures=$repository/target/browser
+mkdir -p "$pictures"
+rm -f "$pictures/"*.png
+
+store=sqlite://$work/keys.db
+key=$("$binary" --store "$store" bootstrap ada </dev/null | grep -oE 'mcp_sk_[0-9A-Za-z]{38}' | head -n 1) ||
+    die "$binary did not make the first admin"
+
+start upstream node "$browser/upstream.mjs"
+upstream=$url
+# With everything it logs, so that all of it can be searched for keys.
+RUST_LOG=trace start gateway "$binary" --store "$store" serve --listen 127.0.0.1:0 \
+    --admin-listen 127.0.0.1:0 --route "notes=$upstream"
+admin=$(sed -n 's/^admin //p' "$work/gateway.out")
+[[ -n $admin ]] || die 'the gateway did not print its "admin" line'
+url=$url/notes/mcp
+
+run_client 'The admin page in Chromium' node "$cache/browser/walk.mjs" \
+    "$chromium" "$admin" "$upstream" "$pictures" "$work/profile" "$work/secrets"
+
+note 'what the gateway wrote'
+while read -r key; do
+    check_output gateway
+done < <(cat "$work/secrets" 2>/dev/null || true)
+echo "pictures are in ${pictures#"$repository/"}"
+report gateway
