@@ -210,11 +210,6 @@ impl Merge {
     }
 }
 
-fn socket_addr(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse()
-        .map_err(|_| "must be an address and a port such as 127.0.0.1:8080")
-}
-
 fn client_ip(
     proxies: Vec<Network>,
     header: Option<Setting<String>>,
