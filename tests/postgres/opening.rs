@@ -106,7 +106,7 @@ async fn a_database_of_a_newer_version_is_refused() {
     execute(
         &schema.url,
         "INSERT INTO api_key_migrations
-         SELECT 1000000, 'later', installed_on, success, checksum, 0 FROM api_key_migrations",
+         SELECT 1000000, 'later', installed_on, success, checksum, 0 FROM api_key_migrations LIMIT 1",
     )
     .await;
     let error = PostgresStore::connect(&schema.url).await.unwrap_err();

@@ -152,8 +152,8 @@ async fn four_nodes_admit_no_more_than_is_stated() {
             }
         }
     }
-    println!("four nodes, batches of {SIZE}: a window admits at most {worst} too much");
-    assert!(worst > 0, "what is bounded does happen");
+    // What is bounded does happen.
+    assert!(worst > 0);
 }
 
 /// And of what is admitted too little, while one node gets more requests than it may have.
@@ -174,8 +174,8 @@ async fn four_nodes_admit_no_less_than_is_stated() {
             worst = worst.max(under);
         }
     }
-    println!("four nodes, batches of {SIZE}: at most {worst} too few");
-    assert!(worst > 0, "what is bounded does happen");
+    // What is bounded does happen.
+    assert!(worst > 0);
 }
 
 #[tokio::test(start_paused = true)]
