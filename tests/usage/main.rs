@@ -11,6 +11,7 @@ mod support;
 mod backends;
 
 mod crashes;
+mod large;
 mod layers;
 mod outages;
 mod sinks;
