@@ -20,6 +20,7 @@
 //! * [Owners, plans and quotas](owners), on a page of their own
 //! * [Managing keys over HTTP](admin), on a page of its own (feature `admin`)
 //! * [Limits that several processes share](shared_limits), likewise
+//! * [What each key does](usage), likewise
 //!
 //! # Keys in the path
 //!
@@ -525,3 +526,4 @@ pub mod many_nodes;
 pub mod owners;
 #[cfg(feature = "redis")]
 pub mod shared_limits;
+pub mod usage;

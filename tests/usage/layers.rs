@@ -141,7 +141,7 @@ async fn denials_are_counted_by_their_reason_and_under_the_key_if_it_is_genuine(
     }
     let none = Request::get("/").body(Full::default()).unwrap();
     send(&layer, none).await;
-    let malformed = format!("{}x", expired_key);
+    let malformed = format!("{expired_key}x");
     send(&layer, request("/", &malformed)).await;
     let unknown = mcp_api_keys::KeyFormat::default().generate(None).unwrap();
     send(&layer, request("/", unknown.expose_secret())).await;

@@ -50,9 +50,8 @@ fn a_million_requests_are_counted_or_told_as_dropped() {
             .map(|thread| {
                 let (layer, held) = (keys.layer().any_server(), Arc::clone(&held));
                 std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .build()
-                        .unwrap();
+                    let mut builder = tokio::runtime::Builder::new_current_thread();
+                    let runtime = builder.enable_all().build().unwrap();
                     runtime.block_on(async {
                         let mut service = layer.layer(service());
                         for number in 0..offered / 2 {
