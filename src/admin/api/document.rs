@@ -218,6 +218,8 @@ fn complete(path: &str, operation: &mut Operation) {
     }
     if is_act {
         statuses.extend(["409", "422"]);
+    } else if path == "/usage" {
+        statuses.push("422");
     }
     for (status, name, _) in FAULTS {
         if statuses.contains(&status) {

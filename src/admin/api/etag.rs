@@ -96,22 +96,30 @@ fn tags(text: &str) -> Result<Match, Fault> {
         return Ok(Match::Any);
     }
     let mut revisions = Vec::new();
-    for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
-        let (strong, opaque) = match tag.strip_prefix("W/") {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return Ok(Match::Revisions(revisions));
+        }
+        let (strong, opaque) = match rest.strip_prefix("W/") {
             Some(opaque) => (false, opaque),
-            None => (true, tag),
+            None => (true, rest),
         };
-        let quoted = opaque
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'))
-            .filter(|inner| !inner.contains('"'))
+        // A comma may stand within a tag.
+        let quoted = opaque.strip_prefix('"');
+        let (tag, tail) = quoted
+            .and_then(|quoted| quoted.split_once('"'))
             .ok_or_else(|| wrong(&IF_MATCH))?;
+        rest = tail.trim_start_matches([' ', '\t']);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return Err(wrong(&IF_MATCH));
+        }
         // A weak tag matches nothing, and one of somebody else's making no revision of ours.
-        if strong && let Ok(number) = quoted.parse() {
+        if strong && let Ok(number) = tag.parse() {
             revisions.push(Revision::new(number));
         }
     }
-    Ok(Match::Revisions(revisions))
 }
 
 #[cfg(test)]
@@ -139,6 +147,7 @@ mod tests {
             ("\"7\"", Some(8), false),
             ("\"7\"", None, false),
             ("\"6\", \"7\"", Some(7), true),
+            ("W/\"a, b\" ,\"7\",", Some(7), true),
             ("*", Some(1), true),
             ("*", None, false),
             ("W/\"7\"", Some(7), false),

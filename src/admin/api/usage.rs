@@ -161,8 +161,8 @@ impl AskedUsage {
         query.owner = self.owner;
         query.by = self.by;
         if query.steps().take(STEPS + 1).count() > STEPS {
-            let message = "invalid from: must be at most 10,000 steps before until";
-            return Err(Fault::malformed(message).in_field("from"));
+            let message = "must be at most 10,000 steps before until";
+            return Err(Fault::invalid("from", message));
         }
         Ok(query)
     }
