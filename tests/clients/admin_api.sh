@@ -34,6 +34,8 @@ done
 
 note 'schemathesis'
 status=0
+# It leaves what it found in the folder that it runs in.
+cd "$work"
 ADMIN_API=$admin/api/v1 MCP_KEYS=$binary MCP_KEYS_STORE=$store PYTHONPATH=$here/python \
     SCHEMATHESIS_HOOKS=admin_api timeout "$((seconds + 30))" \
     "$cache/python-schemathesis/bin/st" --no-color --config-file "$here/schemathesis.toml" run \
