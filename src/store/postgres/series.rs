@@ -365,22 +365,27 @@ async fn prune(
     Ok(is_more)
 }
 
-/// The statement that reads steps.
+/// The statement that reads steps. Latencies that stand one behind the other are added up when they
+/// are read.
 fn reading(step: UsageStep, by: Option<UsageDimension>) -> &'static str {
     match step {
         UsageStep::Hour => by_label!(
             by,
             "SELECT t.at, ",
-            " AS label, s.outcome, s.status, t.requests, t.cost, t.latency
+            " AS label, s.outcome, s.status, sum(t.requests)::BIGINT AS requests,
+                 sum(t.cost)::BIGINT AS cost, string_agg(t.latency, ' ') AS latency
              FROM api_usage_series s JOIN api_usage_hours t ON t.series = s.id
-             WHERE s.whose = ANY ($1) AND t.at >= $2 AND t.at < $3"
+             WHERE s.whose = ANY ($1) AND t.at >= $2 AND t.at < $3
+             GROUP BY t.at, label, s.outcome, s.status"
         ),
         UsageStep::Day => by_label!(
             by,
             "SELECT t.at, ",
-            " AS label, s.outcome, s.status, t.requests, t.cost, t.latency
+            " AS label, s.outcome, s.status, sum(t.requests)::BIGINT AS requests,
+                 sum(t.cost)::BIGINT AS cost, string_agg(t.latency, ' ') AS latency
              FROM api_usage_series s JOIN api_usage_days t ON t.series = s.id
-             WHERE s.whose = ANY ($1) AND t.at >= $2 AND t.at < $3"
+             WHERE s.whose = ANY ($1) AND t.at >= $2 AND t.at < $3
+             GROUP BY t.at, label, s.outcome, s.status"
         ),
     }
 }

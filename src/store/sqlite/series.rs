@@ -315,22 +315,27 @@ async fn note_last(
     Ok(())
 }
 
-/// The statement that reads steps.
+/// The statement that reads steps. Latencies that stand one behind the other are added up when they
+/// are read.
 fn reading(step: UsageStep, by: Option<UsageDimension>) -> &'static str {
     match step {
         UsageStep::Hour => by_label!(
             by,
             "SELECT t.at, ",
-            " AS label, s.outcome, s.status, t.requests, t.cost, t.latency
+            " AS label, s.outcome, s.status, sum(t.requests) AS requests,
+                 sum(t.cost) AS cost, group_concat(t.latency, ' ') AS latency
              FROM json_each(?1) j CROSS JOIN api_usage_series s ON s.whose = j.value
-             CROSS JOIN api_usage_hours t ON t.series = s.id AND t.at >= ?2 AND t.at < ?3"
+             CROSS JOIN api_usage_hours t ON t.series = s.id AND t.at >= ?2 AND t.at < ?3
+             GROUP BY t.at, label, s.outcome, s.status"
         ),
         UsageStep::Day => by_label!(
             by,
             "SELECT t.at, ",
-            " AS label, s.outcome, s.status, t.requests, t.cost, t.latency
+            " AS label, s.outcome, s.status, sum(t.requests) AS requests,
+                 sum(t.cost) AS cost, group_concat(t.latency, ' ') AS latency
              FROM json_each(?1) j CROSS JOIN api_usage_series s ON s.whose = j.value
-             CROSS JOIN api_usage_days t ON t.series = s.id AND t.at >= ?2 AND t.at < ?3"
+             CROSS JOIN api_usage_days t ON t.series = s.id AND t.at >= ?2 AND t.at < ?3
+             GROUP BY t.at, label, s.outcome, s.status"
         ),
     }
 }

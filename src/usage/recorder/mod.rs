@@ -28,8 +28,8 @@ use super::{LatencyHistogram, UsageObserver, UsageSink};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::error::Error;
 
-/// How many words each thread's queue holds: 256 KiB, or some 5,000 requests.
-const QUEUE: usize = 32 * 1_024;
+/// How many words each thread's queue holds: 512 KiB, or some 10,000 requests.
+const QUEUE: usize = 64 * 1_024;
 
 /// How exact the time of a note is, in milliseconds.
 const TIME_STEP: i64 = 50;
