@@ -40,10 +40,11 @@ pub(super) struct Admin {
 
 impl Admin {
     pub(super) fn new(config: &Config, keys: &ApiKeys) -> Self {
+        let page = AdminPage::new(keys).https(config.tls.is_some());
         Self {
             router: Router::new()
                 .nest(API, AdminApi::new(keys).into_router())
-                .fallback_service(AdminPage::new(keys).into_router()),
+                .merge(page.into_router()),
             hosts: config.admin_hosts.clone(),
             formats: config.formats.clone().into(),
         }
