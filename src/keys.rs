@@ -1,24 +1,35 @@
 //! [`ApiKeys`]: store, cache and limits wired into a layer and a manager.
 
+mod alerts;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+mod metering;
+#[cfg(feature = "webhooks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
+mod webhooks;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alert::{AlertLedger, AlertSettings};
 use crate::client_ip::ClientIp;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+use crate::event::Events;
 use crate::framework;
 use crate::gate::{Gate, MissingPeer, Shared};
 use crate::key::{KeyFormat, KeyFormats, OwnerId, PlanName, RateLimit};
 use crate::layer::ApiKeyLayer;
 use crate::limit::{FailureLimiter, SharedLimits};
 use crate::live::{Live, Timing};
-use crate::manager::{KeyManager, OwnerPolicy};
+use crate::manager::{KeyManager, OwnerPolicy, Records};
 use crate::rejection::RejectionKind;
 use crate::rights::{OwnerDirectory, Resolver};
 use crate::store::{ChangeBell, KeyStore, QuotaLedger};
 use crate::usage::{Keeping, Recorder, UsageObserver, UsageRetention, UsageSink, UsageStats};
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
+use crate::watch::{Teller, Watch};
 
 /// A set of keys in a store, and everything that works on it.
 ///
@@ -41,6 +52,10 @@ use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifySta
 pub struct ApiKeys {
     shared: Arc<Shared>,
     manager: KeyManager,
+    events: Events,
+    watch: Option<Arc<Watch>>,
+    #[cfg(feature = "webhooks")]
+    couriers: Vec<Arc<crate::webhook::Courier>>,
 }
 
 impl ApiKeys {
@@ -127,6 +142,13 @@ pub struct ApiKeysBuilder {
     usage: Option<Arc<dyn UsageSink>>,
     observers: Vec<Arc<dyn UsageObserver>>,
     keeping: Keeping,
+    event_capacity: usize,
+    ledger_of_alerts: Option<Arc<dyn AlertLedger>>,
+    alerts: Option<AlertSettings>,
+    #[cfg(feature = "metrics")]
+    has_metrics: bool,
+    #[cfg(feature = "webhooks")]
+    webhooks: Vec<crate::webhook::Webhook>,
     clock: Arc<dyn Clock>,
 }
 
@@ -170,6 +192,13 @@ impl ApiKeysBuilder {
                     kind.map_or("denied", |kind| kind.as_str())
                 },
             },
+            event_capacity: 1_024,
+            ledger_of_alerts: None,
+            alerts: None,
+            #[cfg(feature = "metrics")]
+            has_metrics: false,
+            #[cfg(feature = "webhooks")]
+            webhooks: Vec::new(),
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -398,9 +427,10 @@ impl ApiKeysBuilder {
             self.owner_policy.known_only,
         );
         let store_ledger = || Arc::clone(&self.store) as Arc<dyn QuotaLedger>;
+        let quotas = self.ledger.unwrap_or_else(store_ledger);
         let live = Live::start(
             Arc::clone(&self.store),
-            self.ledger.unwrap_or_else(store_ledger),
+            Arc::clone(&quotas),
             Arc::new(resolver),
             Arc::clone(&self.clock),
             self.timing,
@@ -425,16 +455,57 @@ impl ApiKeysBuilder {
             },
             clock: Arc::clone(&self.clock),
         };
+        let events = Events::new(self.event_capacity);
+        let mut observers = self.observers;
+        observers.push(Arc::new(Teller {
+            events: events.clone(),
+        }));
+        #[cfg(feature = "webhooks")]
+        let couriers = {
+            let start = |webhook| {
+                crate::webhook::Courier::start(webhook, events.listen(), Arc::clone(&self.clock))
+            };
+            self.webhooks.into_iter().map(start).collect::<Result<Vec<_>, _>>()?
+        };
+        let watch = match (self.alerts, &self.ledger_of_alerts, &self.usage) {
+            (None, _, _) => None,
+            (Some(settings), Some(ledger), Some(_)) => {
+                let ledger = Arc::clone(ledger);
+                let store = Arc::clone(&self.store);
+                let clock = Arc::clone(&self.clock);
+                let events = events.clone();
+                let watch = Watch::new(settings, ledger, store, quotas, &live, events, clock);
+                watch.remember().await?;
+                tokio::spawn(Watch::keep_watching(Arc::downgrade(&watch)));
+                observers.push(Arc::clone(&watch) as Arc<dyn UsageObserver>);
+                Some(watch)
+            }
+            (Some(_), _, _) => {
+                let needs = "need usage that is recorded, and a ledger to be kept in";
+                return Err(Error::invalid("alerts", needs));
+            }
+        };
+        #[cfg(feature = "metrics")]
+        let meter = self.has_metrics.then(|| {
+            let meter = Arc::new(crate::meter::Meter::new());
+            observers.push(Arc::clone(&meter) as Arc<dyn UsageObserver>);
+            meter
+        });
         let verifier = Arc::new(Verifier::new(Arc::clone(&self.store), live, settings));
+        let records = Records {
+            usage: self.usage.clone(),
+            alerts: self.ledger_of_alerts,
+        };
         let manager = KeyManager::new(
             self.store,
             Arc::clone(&verifier),
             self.formats.clone(),
             Arc::clone(&self.clock),
             self.owner_policy,
-            self.usage.clone(),
+            records,
+            events.clone(),
         );
-        let (observers, keeping) = (self.observers, self.keeping);
+        let keeping = self.keeping;
         let usage = self
             .usage
             .map(|sink| Recorder::new(sink, observers, Arc::clone(&self.clock), keeping));
@@ -453,6 +524,24 @@ impl ApiKeysBuilder {
             peers: framework::peers(),
             uri_copies: framework::uri_copies(),
         });
-        Ok(ApiKeys { shared, manager })
+        #[cfg(feature = "metrics")]
+        if let Some(meter) = meter {
+            let sources = metering::Sources {
+                meter,
+                shared: Arc::downgrade(&shared),
+                watch: watch.as_ref().map(Arc::downgrade),
+                #[cfg(feature = "webhooks")]
+                couriers: couriers.clone(),
+            };
+            tokio::spawn(sources.keep_reading());
+        }
+        Ok(ApiKeys {
+            shared,
+            manager,
+            events,
+            watch,
+            #[cfg(feature = "webhooks")]
+            couriers,
+        })
     }
 }

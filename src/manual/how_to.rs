@@ -15,6 +15,7 @@
 //! * [Browsers and CORS](#browsers-and-cors)
 //! * [Without a framework](#without-a-framework)
 //! * [Without tower](#without-tower)
+//! * [Seeing what happens](observe): logs, events, alerts, webhooks, metrics, traces
 //! * [Many nodes behind a load balancer](many_nodes), on a page of their own
 //! * [Owners, plans and quotas](owners), on a page of their own
 //! * [Limits that several processes share](shared_limits), likewise
@@ -508,6 +509,7 @@
 //! ```
 
 pub mod many_nodes;
+pub mod observe;
 pub mod owners;
 #[cfg(feature = "redis")]
 pub mod shared_limits;
