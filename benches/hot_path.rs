@@ -32,7 +32,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use support::cases::World;
+use support::cases::{World, entrants};
 use support::load::{BATCH, Dice, PEER_NETWORK, Popularity, Shape};
 use support::measure::{Spread, thread_nanos};
 use support::ours::{ample, full_key, issue, layer};
@@ -68,6 +68,8 @@ fn main() {
     gate(&mut steps, &world, 10_000, "two limits", || {
         full_key().rate(ample("more"))
     });
+
+    layers(&mut steps, &world);
 
     let mut times = vec![Vec::new(); steps.len()];
     for _ in 0..rounds {
@@ -236,6 +238,37 @@ fn contexts(steps: &mut Vec<Step<'_>>) {
         filled.insert(Told(Arc::clone(&context)));
         black_box(filled.remove::<Told>().is_some());
     }));
+}
+
+/// What taking note of a request costs: the layer with usage recorded, less the layer without.
+fn layers<'s>(steps: &mut Vec<Step<'s>>, world: &'s World) {
+    const BATCHES: usize = 40;
+    let names = ["ours", "ours_recorded"].map(str::to_owned);
+    for mut entrant in entrants(world, &names) {
+        let mut dice = Dice::new(9);
+        let name = match entrant.name {
+            "ours" => "usage: floor, the layer without a recorder",
+            _ => "usage: the layer with usage recorded",
+        };
+        let step = move || {
+            // Lets what was noted be added up.
+            world.breathe();
+            let mut batch = Vec::with_capacity(BATCH);
+            let mut spent = 0;
+            for number in 0..BATCHES + 8 {
+                let next = |dice: &mut Dice| entrant.popularity.next(dice);
+                batch.extend((0..BATCH).map(|_| entrant.shape.request(next(&mut dice))));
+                let start = thread_nanos();
+                let statuses = entrant.serve(&mut batch);
+                if number >= 8 {
+                    spent += thread_nanos() - start;
+                }
+                entrant.check(statuses, BATCH);
+            }
+            spent as f64 / (BATCHES * BATCH) as f64
+        };
+        steps.push((name.to_owned(), Box::new(step)));
+    }
 }
 
 /// Everything the gate does, without tower: from the head of a request to the permit.

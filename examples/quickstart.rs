@@ -17,7 +17,7 @@ use axum::Router;
 use mcp_api_keys::framework::axum::around;
 use mcp_api_keys::framework::rmcp::read_only_tools;
 use mcp_api_keys::layer::McpLayer;
-use mcp_api_keys::store::{KeyStore, MemoryStore, SqliteStore};
+use mcp_api_keys::store::{MemoryStore, SqliteStore};
 use mcp_api_keys::{ApiKeys, KeyContext, NewKey};
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{ProgressNotificationParam, RequestMetaObject};
@@ -57,9 +57,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(options: Options) -> Result<(), AnyError> {
-    let keys = ApiKeys::builder(open_store(&options.store).await?)
-        .build()
-        .await?;
+    let keys = open_keys(&options.store).await?;
 
     // The MCP server knows nothing of keys. The layer stands around the whole router, so that a
     // key in the path is gone before anything is routed or logged. It reads the messages, so that
@@ -88,14 +86,21 @@ async fn serve(options: Options) -> Result<(), AnyError> {
             let _ = tokio::signal::ctrl_c().await;
         })
         .await?;
+    // What was not written down yet.
+    keys.flush().await?;
     Ok(())
 }
 
-async fn open_store(url: &str) -> Result<Box<dyn KeyStore>, AnyError> {
-    Ok(match url {
-        "memory" => Box::new(MemoryStore::new()),
-        url => Box::new(SqliteStore::connect(url).await?),
-    })
+/// The keys in the store, which also keeps what they are used for: `mcp-keys usage` shows it.
+async fn open_keys(url: &str) -> Result<ApiKeys, AnyError> {
+    let builder = if url == "memory" {
+        let store = MemoryStore::new();
+        ApiKeys::builder(store.clone()).usage(store)
+    } else {
+        let store = SqliteStore::connect(url).await?;
+        ApiKeys::builder(store.clone()).usage(store)
+    };
+    Ok(builder.build().await?)
 }
 
 fn announce(address: SocketAddr, key: &str) {

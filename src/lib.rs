@@ -122,7 +122,7 @@
 //! | `tower-layer`, `tower-service` | implemented by the layers and their services |
 //! | `serde`, `serde_json` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write); [`audit`] holds values |
 //! | `zeroize` | implemented by [`ApiKey`] |
-//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
+//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`UsageSink`](usage::UsageSink), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
 //! | `sqlx` | the pools of [`SqliteStore`](store::SqliteStore) and [`PostgresStore`](store::PostgresStore) (features `sqlite`, `postgres`) |
 //! | `axum` | [`framework::axum`] (feature `axum`) |
 //! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |

@@ -342,3 +342,46 @@ fn a_copy_numbered_after_it_was_taken_outlives_the_change() {
         assert!(!is_still || copied == 2, "outlived");
     });
 }
+
+mod usage {
+    //! The queue in which requests are noted.
+
+    pub(crate) mod sync {
+        pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    }
+
+    #[path = "../../src/usage/recorder/ring.rs"]
+    pub(crate) mod ring;
+
+    use std::sync::Arc;
+
+    use loom::thread;
+    use ring::{Pushed, Ring};
+
+    /// One thread pushes records, another one takes them: what was pushed is taken whole and in order, and
+    /// what was refused is counted.
+    #[test]
+    fn what_is_pushed_is_taken_once_and_in_order() {
+        loom::model(|| {
+            let ring = Arc::new(Ring::new(4));
+            let pushing = Arc::clone(&ring);
+            let pusher = thread::spawn(move || {
+                let mut kept = Vec::new();
+                for record in [[1, 2], [3, 4], [5, 6]] {
+                    if pushing.push(&record) != Pushed::Refused {
+                        kept.extend(record);
+                    }
+                }
+                kept
+            });
+            let mut taken = Vec::new();
+            ring.drain(|word| taken.push(word));
+            assert!(taken.len().is_multiple_of(2), "{taken:?}");
+            ring.drain(|word| taken.push(word));
+            let kept = pusher.join().unwrap();
+            ring.drain(|word| taken.push(word));
+            assert_eq!(taken, kept);
+            assert_eq!(ring.refused(), (6 - kept.len() as u64) / 2);
+        });
+    }
+}

@@ -9,7 +9,7 @@ use http::{HeaderName, Request, Response};
 use mcp_api_keys::key::KeyFormat;
 use mcp_api_keys::layer::McpLayer;
 use mcp_api_keys::store::MemoryStore;
-use mcp_api_keys::{ApiKeyLayer, ApiKeys, Argon2Params, NewKey, RateLimit};
+use mcp_api_keys::{ApiKeyLayer, ApiKeys, ApiKeysBuilder, Argon2Params, NewKey, RateLimit};
 use tower::{Layer, Service, service_fn};
 
 use super::cases::{Entrant, World};
@@ -44,7 +44,17 @@ fn plain_key() -> NewKey {
 
 /// Issues `count` keys. Their slow hash is light: what is measured is what follows once it is done.
 pub async fn issue(count: usize, key: impl Fn() -> NewKey) -> Issued {
-    let keys = ApiKeys::builder(MemoryStore::new())
+    issue_in(ApiKeys::builder(MemoryStore::new()), count, key).await
+}
+
+/// The same, with their usage recorded.
+pub async fn issue_recorded(count: usize, key: impl Fn() -> NewKey) -> Issued {
+    let store = MemoryStore::new();
+    issue_in(ApiKeys::builder(store.clone()).usage(store), count, key).await
+}
+
+async fn issue_in(builder: ApiKeysBuilder, count: usize, key: impl Fn() -> NewKey) -> Issued {
+    let keys = builder
         .argon2(Argon2Params::new(8, 1, 1).expect("valid parameters"))
         .failure_limit(Some(ample("failures")))
         .build()
@@ -89,6 +99,7 @@ pub struct Ours {
     no_limit: OnceCell<Issued>,
     no_network: OnceCell<Issued>,
     two_limits: OnceCell<Issued>,
+    recorded: OnceCell<Issued>,
 }
 
 type Make = fn(&Ours, &World, &'static str) -> Entrant;
@@ -98,6 +109,13 @@ impl Ours {
     pub const CASES: &[(&str, Make)] = &[
         ("ours", |ours, world, name| {
             ours.bearer(world, name, &layer(&ours.full.keys))
+        }),
+        ("ours_recorded", |ours, world, name| {
+            let keys = ours.recorded.get_or_init(|| {
+                let keys = issue_recorded(world.keys, full_key);
+                world.runtime.block_on(keys)
+            });
+            bearer(keys, world, name, &layer(&keys.keys))
         }),
         ("ours_hot64", |ours, world, name| {
             ours.bearer(world, name, &layer(&ours.full.keys)).hot(64)
@@ -179,6 +197,7 @@ impl Ours {
             no_limit: OnceCell::new(),
             no_network: OnceCell::new(),
             two_limits: OnceCell::new(),
+            recorded: OnceCell::new(),
         }
     }
 

@@ -41,6 +41,15 @@ impl Naming {
     pub(super) fn by(&mut self, name: Arc<NameRequest>) {
         self.operation = Some(name);
     }
+
+    /// What the integrator names a request, unless that is no text to be shown or could hold a key.
+    fn name(&self, gate: &Gate, head: &Parts) -> Option<String> {
+        let name = self.operation.as_ref()?(head).filter(|name| !name.is_empty())?;
+        if name.chars().any(char::is_control) || gate.might_be_a_key(&name) {
+            return Some(OTHER.to_owned());
+        }
+        Some(name)
+    }
 }
 
 impl fmt::Debug for Naming {
@@ -180,7 +189,7 @@ impl Drop for Ticket {
 impl More {
     #[inline(never)]
     fn of(head: &mut Parts, gate: &Gate, naming: &Naming, is_inside: bool) -> Option<Box<Self>> {
-        let name = naming.operation.as_ref().and_then(|name| name(head));
+        let name = naming.name(gate, head);
         let key = head.extensions.get::<KeyContext>().filter(|_| is_inside);
         let inside = key.cloned().map(|key| Inside {
             slot: Slot::default(),
@@ -266,7 +275,7 @@ impl Pending {
 #[cold]
 pub(super) fn note_refusal(rejection: &Rejection, head: &Parts, gate: &Gate, naming: &Naming) {
     let Some(usage) = gate.usage() else { return };
-    let name = naming.operation.as_ref().and_then(|name| name(head));
+    let name = naming.name(gate, head);
     let address: Option<IpAddr> = rejection.key_id().and_then(|_| gate.client(head));
     let (key, credential): (Option<KeyId>, Option<CredentialId>) = (rejection.key_id(), None);
     let carrier: Option<Carrier> = rejection.carrier();

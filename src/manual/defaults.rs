@@ -79,6 +79,16 @@
 //! | periods | days and months of UTC | one calendar for all processes |
 //! | uses are written down | every 5 s, and by [`flush`](crate::ApiKeys::flush) | never a write for a request. A crash loses 5 s of them |
 //!
+//! # Usage
+//!
+//! | setting | default | reason | change it |
+//! |---|---|---|---|
+//! | [`usage`](crate::ApiKeysBuilder::usage) | not recorded; on in the gateway | a library writes nothing that nobody asked for | on, to know what keys do |
+//! | [`usage_interval`](crate::ApiKeysBuilder::usage_interval) | 5 s, and by [`flush`](crate::ApiKeys::flush) | what a crash may lose | longer, where the store is slow to write |
+//! | [`usage_retention`](crate::ApiKeysBuilder::usage_retention) | 30 days by the hour, 400 by the day | a month to look closely, a year to compare | as long as you may keep it |
+//! | [`usage_rows`](crate::ApiKeysBuilder::usage_rows) | 50,000 rows wait at most | some 25 MB while the store is away | more, for very many keys |
+//! | names of operations | 64 of a key in an hour, of at most 128 bytes | callers choose names of tools | not adjustable |
+//!
 //! # Shared limits
 //!
 //! | setting | default | reason | change it |

@@ -19,6 +19,7 @@
 //! * [Many nodes behind a load balancer](many_nodes), on a page of their own
 //! * [Owners, plans and quotas](owners), on a page of their own
 //! * [Limits that several processes share](shared_limits), likewise
+//! * [What each key does](usage), likewise
 //!
 //! # Keys in the path
 //!
@@ -513,3 +514,4 @@ pub mod observe;
 pub mod owners;
 #[cfg(feature = "redis")]
 pub mod shared_limits;
+pub mod usage;

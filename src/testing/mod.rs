@@ -19,6 +19,7 @@ pub mod limiter;
 pub mod mcp;
 pub mod records;
 pub mod store;
+pub mod usage;
 
 pub use self::clock::ManualClock;
 pub use self::faults::{Call, Fault, Faults, FaultyStore};

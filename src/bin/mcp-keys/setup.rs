@@ -7,6 +7,7 @@
 //!    environment because command lines are for everybody to read.
 
 use mcp_api_keys::store::{KeyStore, PostgresStore, SqliteStore};
+use mcp_api_keys::usage::UsageSink;
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
 use zeroize::Zeroizing;
 
@@ -37,6 +38,14 @@ impl Store {
 
     /// The store for whatever works on any.
     pub(crate) fn any(&self) -> Box<dyn KeyStore> {
+        match self {
+            Self::Postgres(store) => Box::new(store.clone()),
+            Self::Sqlite(store) => Box::new(store.clone()),
+        }
+    }
+
+    /// The store for what keys were used for.
+    pub(crate) fn sink(&self) -> Box<dyn UsageSink> {
         match self {
             Self::Postgres(store) => Box::new(store.clone()),
             Self::Sqlite(store) => Box::new(store.clone()),

@@ -23,6 +23,7 @@ mod owner;
 mod plan;
 mod read;
 mod safety;
+mod series;
 mod standing;
 mod usage;
 mod values;
@@ -136,7 +137,7 @@ impl Keys {
         block_on(async {
             let store = setup::Store::open(url).await?;
             let done = match setup::builder(store.any()) {
-                Ok(builder) => match builder.format(format).build().await {
+                Ok(builder) => match builder.format(format).usage(store.sink()).build().await {
                     Ok(keys) => {
                         let manager = keys.manager().acting_as(self.principal.clone());
                         work(&manager, &*store.any()).await
@@ -160,7 +161,7 @@ fn serve(args: gateway::ServeArgs, keys: &Keys) -> Result<ExitCode, Failure> {
         .map_err(no_runtime)?;
     runtime.block_on(async {
         let store = setup::Store::open(url).await?;
-        let served = gateway::serve(args, store.any()).await;
+        let served = gateway::serve(args, store.any(), store.sink()).await;
         store.close().await;
         served
             .map(|()| ExitCode::SUCCESS)

@@ -46,6 +46,7 @@ use std::time::Duration;
 
 use mcp_api_keys::ErrorKind;
 use mcp_api_keys::store::KeyStore;
+use mcp_api_keys::usage::UsageSink;
 
 use self::config::Config;
 use self::route::Gateway;
@@ -150,13 +151,18 @@ const FLUSH: Duration = Duration::from_secs(3);
 ///
 /// [`Error::Usage`], if a setting makes no sense; [`Error::Failed`], if the store does not answer
 /// or the address cannot be used.
-pub(crate) async fn serve(args: ServeArgs, store: Box<dyn KeyStore>) -> Result<(), Error> {
+pub(crate) async fn serve(
+    args: ServeArgs,
+    store: Box<dyn KeyStore>,
+    usage: Box<dyn UsageSink>,
+) -> Result<(), Error> {
     log_to_stderr();
     let config = Config::load(args)?;
     let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
     let mut builder = setup::builder(store)
         .map_err(Error::of_keys)?
         .client_ip(config.client_ip.clone())
+        .usage(usage)
         .poll_interval(FOLLOW_EVERY);
     for accepted in &config.formats {
         builder = builder.accept_format(accepted.format.clone());

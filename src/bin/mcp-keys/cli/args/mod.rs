@@ -12,6 +12,7 @@ mod owner;
 mod plan;
 mod rotate;
 mod update;
+mod usage;
 mod withdraw;
 
 use clap::{Args, Parser, Subcommand};
@@ -25,6 +26,7 @@ pub(crate) use self::owner::{ListOwners, OwnerCommand, SetOwner};
 pub(crate) use self::plan::{PlanCommand, SetPlan};
 pub(crate) use self::rotate::Rotate;
 pub(crate) use self::update::Update;
+pub(crate) use self::usage::Usage;
 pub(crate) use self::withdraw::{Choice, Delete, Revoke};
 use super::values;
 
@@ -124,9 +126,9 @@ pub(crate) enum Command {
     Import(Import),
     /// Show who did what to which key, owner or plan, newest first
     Audit(Audit),
-    /// Show when a key was last used, by which of its secrets, and what it has used of its quotas
-    #[command(after_long_help = USAGE_HELP)]
-    Usage(OneKey),
+    /// Show when and what for a key was last used, by which of its secrets, what it has used of its
+    /// quotas, and its requests by the hour or the day; without a key, all requests
+    Usage(Usage),
     /// List keys that are worth a second look: without an end, unused, without bounds or limits
     Safety(Safety),
     /// Say what owners may do; no key of theirs reaches further
@@ -154,14 +156,6 @@ pub(crate) enum Command {
 
 const KEY_HELP: &str = "\
 KEY is an id (key_…), a handle (ATgKlpEa) or a masked key (mcp_sk_ATgKlpEa…).";
-
-const USAGE_HELP: &str = "\
-A server writes down uses some seconds late. It takes units of a quota several at a time, so some
-of those that count as used may not be used yet.
-
-Examples:
-  mcp-keys usage ATgKlpEa
-  mcp-keys --json usage ATgKlpEa | jq .last_used_at";
 
 const DISCONNECT_HELP: &str = "\
 A key that is no connection is left as it is; `mcp-keys revoke` withdraws it.
