@@ -465,7 +465,10 @@ impl ApiKeysBuilder {
             let start = |webhook| {
                 crate::webhook::Courier::start(webhook, events.listen(), Arc::clone(&self.clock))
             };
-            self.webhooks.into_iter().map(start).collect::<Result<Vec<_>, _>>()?
+            self.webhooks
+                .into_iter()
+                .map(start)
+                .collect::<Result<Vec<_>, _>>()?
         };
         let watch = match (self.alerts, &self.ledger_of_alerts, &self.usage) {
             (None, _, _) => None,

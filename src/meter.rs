@@ -79,7 +79,7 @@ const BOUNDS: [(&str, Duration); 10] = [
 ];
 
 /// What counters stand at, that others keep.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Readings {
     pub(crate) verify: VerifyStats,
     pub(crate) usage: UsageStats,
@@ -253,10 +253,7 @@ fn describe() {
         "mcp_api_keys_shared_limiter_failing",
         "1 while the shared limiter does not answer"
     );
-    describe_counter!(
-        "mcp_api_keys_usage_noted_total",
-        "Requests that were noted"
-    );
+    describe_counter!("mcp_api_keys_usage_noted_total", "Requests that were noted");
     describe_counter!(
         "mcp_api_keys_usage_dropped_total",
         "Requests that were not noted, for want of room"
@@ -290,13 +287,16 @@ mod tests {
             let of = |(_, reasons): &&(&str, &[&str])| reasons.contains(&kind.as_str());
             assert!(OUTCOMES.iter().filter(of).count() <= 1, "{kind:?}");
         }
-        let known: Vec<_> = RejectionKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        let known: Vec<_> = RejectionKind::ALL
+            .iter()
+            .map(|kind| kind.as_str())
+            .collect();
         for reason in OUTCOMES.iter().flat_map(|(_, reasons)| *reasons) {
             assert!(known.contains(reason), "{reason}");
         }
-        let rest = RejectionKind::ALL.iter().filter(|kind| {
-            place_of(UsageOutcome::Denied(kind.as_str())) == OUTCOMES.len() - 1
-        });
+        let rest = RejectionKind::ALL
+            .iter()
+            .filter(|kind| place_of(UsageOutcome::Denied(kind.as_str())) == OUTCOMES.len() - 1);
         let rest: Vec<_> = rest.map(|kind| kind.as_str()).collect();
         assert_eq!(
             rest,

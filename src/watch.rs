@@ -187,7 +187,9 @@ impl Watch {
     /// How many alerts were raised since the start, in the order of [`AlertRule::ALL`].
     #[cfg(feature = "metrics")]
     pub(crate) fn raised(&self) -> [u64; AlertRule::ALL.len()] {
-        self.raised.each_ref().map(|count| count.load(Ordering::Relaxed))
+        self.raised
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
     }
 
     /// How many alerts are open, as far as this process knows.

@@ -59,7 +59,10 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     ("argon2", &["verify/"]),
     ("base64ct", &["verify/", "webhook/"]),
     ("bcrypt", &["verify/"]),
-    ("hmac", &["mcp/session.rs", "signing/", "verify/", "webhook/"]),
+    (
+        "hmac",
+        &["mcp/session.rs", "signing/", "verify/", "webhook/"],
+    ),
     ("arc_swap", &["live/"]),
     ("simdutf8", &["mcp/message.rs"]),
     ("getrandom", &["key/base62.rs"]),

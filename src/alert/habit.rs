@@ -261,6 +261,7 @@ impl Habits {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }

@@ -200,6 +200,7 @@ impl Standing {
     }
 
     /// How many entries there are, those in their cool-down included.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -69,7 +69,11 @@ impl Sources {
     fn webhooks(&self) -> [u64; 3] {
         self.couriers.iter().fold([0; 3], |sum, courier| {
             let (one, [delivered, failed, dead]) = (courier.stats(), sum);
-            [delivered + one.delivered, failed + one.failed, dead + one.dead]
+            [
+                delivered + one.delivered,
+                failed + one.failed,
+                dead + one.dead,
+            ]
         })
     }
 

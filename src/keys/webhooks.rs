@@ -22,6 +22,8 @@ impl ApiKeys {
     /// The messages that were given up, the last thousand of each webhook, one webhook after the other.
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         let couriers = self.couriers.iter();
-        couriers.flat_map(|courier| courier.dead_letters()).collect()
+        couriers
+            .flat_map(|courier| courier.dead_letters())
+            .collect()
     }
 }

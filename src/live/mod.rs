@@ -254,10 +254,8 @@ impl Live {
     }
 
     fn mark_fresh(&self, asked_at: u64) {
-        self.fresh_until.store(
-            asked_at.saturating_add(self.good_for()),
-            Ordering::Relaxed,
-        );
+        self.fresh_until
+            .store(asked_at.saturating_add(self.good_for()), Ordering::Relaxed);
     }
 
     /// How many nanoseconds one reading of the log is good for.

@@ -113,7 +113,11 @@ impl Courier {
                         desk.waiting.push_back(event);
                         let is_full = desk.waiting.len() > self.webhook.queue;
                         // The one at the head is being tried; the next one has waited longest.
-                        if is_full { desk.waiting.remove(1) } else { None }
+                        if is_full {
+                            desk.waiting.remove(1)
+                        } else {
+                            None
+                        }
                     };
                     if let Some(event) = crowded_out {
                         self.give_up(event, 0, "there was no room to wait");
@@ -187,8 +191,14 @@ impl Courier {
         let timestamp = self.clock.now().wall.as_millis().div_euclid(1_000);
         Request::post(self.webhook.url.clone())
             .header("content-type", "application/json")
-            .header("user-agent", concat!("mcp-api-keys/", env!("CARGO_PKG_VERSION")))
-            .header("webhook-signature", self.webhook.secret.sign(&id, timestamp, body))
+            .header(
+                "user-agent",
+                concat!("mcp-api-keys/", env!("CARGO_PKG_VERSION")),
+            )
+            .header(
+                "webhook-signature",
+                self.webhook.secret.sign(&id, timestamp, body),
+            )
             .header("webhook-timestamp", timestamp)
             .header("webhook-id", id)
             .body(Full::new(body.clone()))
@@ -236,7 +246,11 @@ mod tests {
     fn pauses_vary_within_bounds() {
         let second = Duration::from_secs(1);
         let pauses: Vec<_> = (0..100).map(|_| with_chance(second)).collect();
-        assert!(pauses.iter().all(|pause| *pause >= second / 2 && *pause <= second * 3 / 2));
+        assert!(
+            pauses
+                .iter()
+                .all(|pause| *pause >= second / 2 && *pause <= second * 3 / 2)
+        );
         assert!(pauses.iter().any(|pause| *pause != pauses[0]));
     }
 }

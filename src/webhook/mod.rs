@@ -76,7 +76,9 @@ impl Webhook {
         }
         let is_safe = *scheme == Scheme::HTTPS;
         if !is_safe && !(*scheme == Scheme::HTTP && is_loopback(authority.host())) {
-            return Err(wrong("must begin with https://, but for a loopback address"));
+            return Err(wrong(
+                "must begin with https://, but for a loopback address",
+            ));
         }
         Ok(Self {
             url,

@@ -6,14 +6,17 @@
 //!    them. `MCP_KEYS_SESSION_SECRET` is at least 16 bytes in such digits. A secret stands in the
 //!    environment because command lines are for everybody to read.
 
+use mcp_api_keys::alert::AlertLedger;
 use mcp_api_keys::store::{KeyStore, PostgresStore, SqliteStore};
 use mcp_api_keys::usage::UsageSink;
+use mcp_api_keys::webhook::WebhookSecret;
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
 use zeroize::Zeroizing;
 
 const PEPPER: &str = "MCP_KEYS_PEPPER";
 const PREVIOUS: &str = "MCP_KEYS_PREVIOUS_PEPPERS";
 const SESSIONS: &str = "MCP_KEYS_SESSION_SECRET";
+const WEBHOOKS: &str = "MCP_KEYS_WEBHOOK_SECRET";
 
 /// A store that was opened by its URL.
 #[derive(Clone, Debug)]
@@ -46,6 +49,14 @@ impl Store {
 
     /// The store for what keys were used for.
     pub(crate) fn sink(&self) -> Box<dyn UsageSink> {
+        match self {
+            Self::Postgres(store) => Box::new(store.clone()),
+            Self::Sqlite(store) => Box::new(store.clone()),
+        }
+    }
+
+    /// The store for what looks wrong about keys.
+    pub(crate) fn alerts(&self) -> Box<dyn AlertLedger> {
         match self {
             Self::Postgres(store) => Box::new(store.clone()),
             Self::Sqlite(store) => Box::new(store.clone()),
@@ -90,6 +101,19 @@ pub(crate) fn session_secret() -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         Some(digits) => secret(&digits).map(Some),
         None => Ok(None),
     }
+}
+
+/// What webhooks are signed with, if the environment says it.
+///
+/// # Errors
+///
+/// `InvalidInput` naming the variable, if it cannot be read.
+pub(crate) fn webhook_secret() -> Result<Option<WebhookSecret>, Error> {
+    let read = |text: Zeroizing<String>| {
+        let secret = text.parse::<WebhookSecret>();
+        secret.map_err(|error| error.in_field(WEBHOOKS))
+    };
+    variable(WEBHOOKS)?.map(read).transpose()
 }
 
 fn secret(digits: &str) -> Result<Zeroizing<Vec<u8>>, Error> {

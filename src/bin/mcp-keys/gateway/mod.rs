@@ -37,6 +37,7 @@ mod setting;
 mod tls;
 mod together;
 mod upstream;
+mod watching;
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -45,13 +46,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_api_keys::ErrorKind;
-use mcp_api_keys::store::KeyStore;
-use mcp_api_keys::usage::UsageSink;
 
 use self::config::Config;
 use self::route::Gateway;
 use self::rules::RuleArgs;
 use self::together::SharedArgs;
+use self::watching::WatchArgs;
 use crate::setup;
 
 /// What `serve` understands. Everything can stand in the file of `--config` as well, under the
@@ -107,6 +107,9 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     shared: SharedArgs,
 
+    #[command(flatten)]
+    watching: WatchArgs,
+
     /// Certificate chain for TLS, a PEM file
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -151,18 +154,14 @@ const FLUSH: Duration = Duration::from_secs(3);
 ///
 /// [`Error::Usage`], if a setting makes no sense; [`Error::Failed`], if the store does not answer
 /// or the address cannot be used.
-pub(crate) async fn serve(
-    args: ServeArgs,
-    store: Box<dyn KeyStore>,
-    usage: Box<dyn UsageSink>,
-) -> Result<(), Error> {
+pub(crate) async fn serve(args: ServeArgs, store: &setup::Store) -> Result<(), Error> {
     log_to_stderr();
     let config = Config::load(args)?;
     let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
-    let mut builder = setup::builder(store)
+    let mut builder = setup::builder(store.any())
         .map_err(Error::of_keys)?
         .client_ip(config.client_ip.clone())
-        .usage(usage)
+        .usage(store.sink())
         .poll_interval(FOLLOW_EVERY);
     for accepted in &config.formats {
         builder = builder.accept_format(accepted.format.clone());
@@ -171,6 +170,7 @@ pub(crate) async fn serve(
         shared.check().await?;
         builder = shared.limit(builder);
     }
+    let builder = config.watching.set_up(builder, store.alerts()).await?;
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
     let served = listen::run(config.listen, acceptor, Arc::new(gateway)).await;
