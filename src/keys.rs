@@ -4,6 +4,8 @@ mod alerts;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 mod metering;
+mod owners;
+mod usage;
 #[cfg(feature = "webhooks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
 mod webhooks;
@@ -19,7 +21,7 @@ use crate::error::Error;
 use crate::event::Events;
 use crate::framework;
 use crate::gate::{Gate, MissingPeer, Shared};
-use crate::key::{KeyFormat, KeyFormats, OwnerId, PlanName, RateLimit};
+use crate::key::{KeyFormat, KeyFormats, RateLimit};
 use crate::layer::ApiKeyLayer;
 use crate::limit::{FailureLimiter, SharedLimits};
 use crate::live::{Live, Timing};
@@ -27,7 +29,7 @@ use crate::manager::{KeyManager, OwnerPolicy, Records};
 use crate::rejection::RejectionKind;
 use crate::rights::{OwnerDirectory, Resolver};
 use crate::store::{ChangeBell, KeyStore, QuotaLedger};
-use crate::usage::{Keeping, Recorder, UsageObserver, UsageRetention, UsageSink, UsageStats};
+use crate::usage::{Keeping, Recorder, UsageObserver, UsageRetention, UsageSink};
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
 use crate::watch::{Teller, Watch};
 
@@ -86,18 +88,6 @@ impl ApiKeys {
     /// `Unavailable`, if the store does not answer.
     pub async fn catch_up(&self) -> Result<(), Error> {
         self.shared.verifier.live().catch_up().await
-    }
-
-    /// Says that an owner's rights have changed in the [directory](ApiKeysBuilder::owner_directory):
-    /// it is asked again before a key of theirs is honoured here. Owners that the store knows need
-    /// no such word.
-    pub fn owner_changed(&self, owner: &OwnerId) {
-        self.shared.verifier.live().owner_changed(owner);
-    }
-
-    /// What recording usage has come to in this process; nothing if it is not recorded.
-    pub fn usage_stats(&self) -> Option<UsageStats> {
-        self.shared.usage.as_ref().map(|usage| usage.stats())
     }
 
     /// Writes down when keys were last used and what for, and gives back what this process holds of
@@ -323,69 +313,6 @@ impl ApiKeysBuilder {
         self
     }
 
-    /// Asks `directory` what owners may do, instead of the store. Keys of an owner that it does not
-    /// know are refused.
-    pub fn owner_directory(mut self, directory: impl OwnerDirectory) -> Self {
-        self.owners = Some(Arc::new(directory));
-        self
-    }
-
-    /// Whether keys are made for known owners only, and refused if their owner is not known (or no
-    /// longer). Off by default: the name of an owner that the store does not know is a label.
-    pub fn known_owners_only(mut self, on: bool) -> Self {
-        self.owner_policy.known_only = on;
-        self
-    }
-
-    /// Whether members, that is [principals](crate::Principal::member) who are no admins, may only
-    /// look at their keys. Off by default: they make, change and withdraw them.
-    pub fn only_admins_change_keys(mut self, on: bool) -> Self {
-        self.owner_policy.only_admins_change = on;
-        self
-    }
-
-    /// Puts every key that a member makes on `plan`: they can neither choose another nor give a key
-    /// limits that admit more. Default: members choose, as admins do.
-    pub fn members_plan(mut self, plan: PlanName) -> Self {
-        self.owner_policy.members_plan = Some(plan);
-        self
-    }
-
-    /// Records what each key does, in `sink`: the stores of this crate are sinks. Default: not recorded.
-    ///
-    /// [`KeyManager::usage`] reads it. [`ApiKeys::flush`] writes down what is not yet.
-    pub fn usage(mut self, sink: impl UsageSink) -> Self {
-        self.usage = Some(Arc::new(sink));
-        self
-    }
-
-    /// Sets how long usage is kept. Default: 30 days by the hour, 400 days by the day.
-    pub fn usage_retention(mut self, kept: UsageRetention) -> Self {
-        self.keeping.retention = kept;
-        self
-    }
-
-    /// Sets how often usage is written down, which is how much of it a crash may lose. Default: every
-    /// 5 seconds.
-    pub fn usage_interval(mut self, interval: Duration) -> Self {
-        self.keeping.write_every = interval;
-        self
-    }
-
-    /// Sets how many different rows of usage may wait while the sink does not answer; about 500 bytes
-    /// each. Default: 50,000. Requests that would need more are left out and counted:
-    /// [`ApiKeys::usage_stats`].
-    pub fn usage_rows(mut self, rows: usize) -> Self {
-        self.keeping.rows = rows;
-        self
-    }
-
-    /// Tells `observer` about once a second what is noted. It needs [`usage`](Self::usage).
-    pub fn observe_usage(mut self, observer: impl UsageObserver) -> Self {
-        self.observers.push(Arc::new(observer));
-        self
-    }
-
     /// Sets the clock. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -461,33 +388,17 @@ impl ApiKeysBuilder {
             events: events.clone(),
         }));
         #[cfg(feature = "webhooks")]
-        let couriers = {
-            let start = |webhook| {
-                crate::webhook::Courier::start(webhook, events.listen(), Arc::clone(&self.clock))
-            };
-            self.webhooks
-                .into_iter()
-                .map(start)
-                .collect::<Result<Vec<_>, _>>()?
+        let couriers = webhooks::start(self.webhooks, &events, &self.clock)?;
+        let watching = alerts::Watching {
+            settings: self.alerts,
+            ledger: self.ledger_of_alerts.clone(),
+            store: Arc::clone(&self.store),
+            quotas,
+            events: events.clone(),
+            clock: Arc::clone(&self.clock),
         };
-        let watch = match (self.alerts, &self.ledger_of_alerts, &self.usage) {
-            (None, _, _) => None,
-            (Some(settings), Some(ledger), Some(_)) => {
-                let ledger = Arc::clone(ledger);
-                let store = Arc::clone(&self.store);
-                let clock = Arc::clone(&self.clock);
-                let events = events.clone();
-                let watch = Watch::new(settings, ledger, store, quotas, &live, events, clock);
-                watch.remember().await?;
-                tokio::spawn(Watch::keep_watching(Arc::downgrade(&watch)));
-                observers.push(Arc::clone(&watch) as Arc<dyn UsageObserver>);
-                Some(watch)
-            }
-            (Some(_), _, _) => {
-                let needs = "need usage that is recorded, and a ledger to be kept in";
-                return Err(Error::invalid("alerts", needs));
-            }
-        };
+        let watch = watching.start(&live, self.usage.is_some()).await?;
+        observers.extend(watch.clone().map(|watch| watch as Arc<dyn UsageObserver>));
         #[cfg(feature = "metrics")]
         let meter = self.has_metrics.then(|| {
             let meter = Arc::new(crate::meter::Meter::new());

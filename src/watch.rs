@@ -4,20 +4,22 @@
 //! 2. A ledger or store that does not answer delays what is written, and costs nothing else. What could
 //!    not be written is tried again; beyond [`WAITING`] alerts the oldest are given up.
 
+mod sweep;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::alert::{
-    Alert, AlertLedger, AlertRequest, AlertRule, AlertSettings, KeyFacts, Notice, Rules, Tally,
+    Alert, AlertLedger, AlertRequest, AlertRule, AlertSettings, Notice, Rules, Tally,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::event::{EventData, Events};
-use crate::key::{KeyId, KeyStatus, QuotaStatus, RateLimit};
+use crate::key::KeyId;
 use crate::live::Live;
-use crate::store::{KeyFilter, KeyStore, PageRequest, QuotaLedger};
+use crate::store::{KeyStore, QuotaLedger};
 use crate::usage::{UsageObserver, UsageOutcome, UsageStatus, UsageUpdate};
 
 /// How often the rules are looked at.
@@ -38,9 +40,6 @@ const BATCH: usize = 500;
 
 /// How many alerts may wait to be written.
 const WAITING: usize = 20_000;
-
-/// How long resolved alerts and the habits of keys not seen are kept.
-const KEPT: Duration = Duration::from_secs(90 * 86_400);
 
 /// The words of usage for the reasons that have an event or a rule of their own.
 const REVOKED: &str = "revoked";
@@ -303,125 +302,11 @@ impl Watch {
                 }
             }
         }
-        let habits = self.rules().to_save(BATCH, now);
+        let habits = self.rules().take_unsaved(BATCH, now);
         if !habits.is_empty() {
             in_time(self.ledger.put_habits(&habits)).await?;
         }
         Ok(())
-    }
-
-    /// Searches the store for what no request tells.
-    async fn sweep(&self, now: Timestamp) {
-        let (notice, idle, most) = {
-            let rules = self.rules();
-            let settings = rules.settings();
-            (
-                settings.expiry_notice(),
-                settings.idle_time(),
-                settings.most_open(),
-            )
-        };
-        let swept = async {
-            let mut expiring = KeyFilter::default();
-            expiring.expires_before = Some(now.saturating_add(notice));
-            self.sweep_for(AlertRule::ExpiringSoon, &expiring, most, now, |key, _| {
-                let left = key.expires_at?.saturating_since(now);
-                (!left.is_zero()).then_some(left.as_secs() / 3_600)
-            })
-            .await?;
-            let mut unused = KeyFilter::default();
-            unused.idle_since = Some(now.saturating_sub(idle));
-            self.sweep_for(AlertRule::Idle, &unused, most, now, |key, used| {
-                let is_over = key.expires_at.is_some_and(|end| end <= now);
-                let since = used.unwrap_or(key.created_at);
-                (!is_over).then(|| now.saturating_since(since).as_secs() / 86_400)
-            })
-            .await?;
-            let near_quota = self.rules().near_quota();
-            for key in near_quota {
-                self.ask(key, now).await;
-            }
-            in_time(self.ledger.forget_before(now.saturating_sub(KEPT))).await
-        };
-        if let Err(error) = swept.await {
-            tracing::warn!(%error, "keys that expire soon or are idle cannot be looked for");
-        }
-    }
-
-    async fn sweep_for(
-        &self,
-        rule: AlertRule,
-        filter: &KeyFilter,
-        most: usize,
-        now: Timestamp,
-        value: impl Fn(&crate::key::KeyRecord, Option<Timestamp>) -> Option<u64>,
-    ) -> Result<(), Error> {
-        if !self.rules().settings().has(rule) {
-            return Ok(());
-        }
-        let mut found = Vec::new();
-        let mut page = PageRequest::first(BATCH);
-        let is_all = loop {
-            let read = in_time(self.store.list(filter, page)).await?;
-            let ids: Vec<KeyId> = read.records.iter().map(|record| record.id).collect();
-            let mut used: HashMap<KeyId, Timestamp> = HashMap::new();
-            for one in in_time(self.store.uses(&ids)).await? {
-                let last = used.entry(one.key).or_insert(one.at);
-                *last = (*last).max(one.at);
-            }
-            for record in &read.records {
-                let is_on = record.status == KeyStatus::Active;
-                let value = value(record, used.get(&record.id).copied()).filter(|_| is_on);
-                found.extend(value.map(|value| (record.id, value)));
-            }
-            match read.next {
-                None => break true,
-                Some(_) if found.len() >= most => break false,
-                Some(last) => page = page.after(last),
-            }
-        };
-        self.rules().swept(rule, &found, is_all, now);
-        Ok(())
-    }
-
-    /// Finds out how much a key may do, and did.
-    async fn ask(&self, key: KeyId, now: Timestamp) {
-        match in_time(self.facts(key, now)).await {
-            Ok(facts) => self.rules().learned(key, &facts, now),
-            Err(error) => tracing::debug!(%error, %key, "the limits of a key cannot be read"),
-        }
-    }
-
-    async fn facts(&self, key: KeyId, now: Timestamp) -> Result<KeyFacts, Error> {
-        let (Some(live), Some(record)) = (self.live.upgrade(), self.store.get(key).await?) else {
-            return Ok(KeyFacts::default());
-        };
-        let Some(info) = crate::key::KeyInfo::of(&record) else {
-            return Ok(KeyFacts::default());
-        };
-        let rights = live.resolver().narrow(info).await?;
-        // Those for a server or a tool are about part of the requests only.
-        let limits = rights.info.limits.iter();
-        let whole = limits.filter(|limit| limit.server().is_none() && limit.tool().is_none());
-        let taken = if rights.info.quotas.is_empty() {
-            Vec::new()
-        } else {
-            self.quotas.taken(key).await?
-        };
-        let percent = rights.info.quotas.iter().filter_map(|quota| {
-            let (start, _) = quota.period().around(now);
-            let of_it = taken
-                .iter()
-                .filter(|one| one.account.quota == quota.name() && one.account.period == start);
-            let used = of_it.map(|one| one.units).max().unwrap_or(0);
-            let status = QuotaStatus::new(quota.clone(), used, now);
-            let amount = u128::from(status.quota.amount());
-            u64::try_from(u128::from(used) * 100 / amount.max(1)).ok()
-        });
-        Ok(KeyFacts {
-            per_minute: whole.map(per_minute).min(),
-            quota_percent: percent.max(),
-        })
     }
 
     fn now(&self) -> Timestamp {
@@ -431,14 +316,6 @@ impl Watch {
     fn rules(&self) -> MutexGuard<'_, Rules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a limit admits in a minute in the long run, or at once.
-fn per_minute(limit: &RateLimit) -> u32 {
-    let seconds = limit.unit().duration().as_secs().max(1);
-    let steady = u64::from(limit.count()) * 60 / seconds;
-    let steady = u32::try_from(steady).unwrap_or(u32::MAX);
-    steady.max(limit.burst_size())
 }
 
 async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

@@ -170,7 +170,7 @@ impl Habit {
     }
 
     /// What to write down, if there is something new.
-    fn to_save(&mut self, key: KeyId, now: Timestamp) -> Option<KeyHabits> {
+    fn take_unsaved(&mut self, key: KeyId, now: Timestamp) -> Option<KeyHabits> {
         let is_saved = |at: Timestamp| self.seen.saturating_since(at) < SAVE_EVERY;
         if self.saved.is_some_and(is_saved) {
             return None;
@@ -267,9 +267,9 @@ impl Habits {
     }
 
     /// What is new of up to `most` keys, to be written down.
-    pub(super) fn to_save(&mut self, most: usize, now: Timestamp) -> Vec<KeyHabits> {
+    pub(super) fn take_unsaved(&mut self, most: usize, now: Timestamp) -> Vec<KeyHabits> {
         let keys = self.young.iter_mut();
-        keys.filter_map(|(key, habit)| habit.to_save(*key, now))
+        keys.filter_map(|(key, habit)| habit.take_unsaved(*key, now))
             .take(most)
             .collect()
     }

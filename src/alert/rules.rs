@@ -222,8 +222,8 @@ impl Rules {
     }
 
     /// What is usual for up to `most` keys, if that is news.
-    pub(crate) fn to_save(&mut self, most: usize, now: Timestamp) -> Vec<KeyHabits> {
-        self.habits.to_save(most, now)
+    pub(crate) fn take_unsaved(&mut self, most: usize, now: Timestamp) -> Vec<KeyHabits> {
+        self.habits.take_unsaved(most, now)
     }
 
     /// How many alerts are open.

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use super::{ApiKeys, ApiKeysBuilder};
 use crate::alert::{AlertLedger, AlertSettings};
-use crate::event::EventStream;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::event::{EventStream, Events};
+use crate::live::Live;
+use crate::store::{KeyStore, QuotaLedger};
+use crate::watch::Watch;
 
 impl ApiKeys {
     /// Listens to what happens to keys from now on, in this process: what its managers do, what
@@ -57,5 +62,46 @@ impl ApiKeysBuilder {
     pub fn alerts(mut self, settings: AlertSettings) -> Self {
         self.alerts = Some(settings);
         self
+    }
+}
+
+/// What watching needs.
+#[derive(Debug)]
+pub(super) struct Watching {
+    pub(super) settings: Option<AlertSettings>,
+    pub(super) ledger: Option<Arc<dyn AlertLedger>>,
+    pub(super) store: Arc<dyn KeyStore>,
+    pub(super) quotas: Arc<dyn QuotaLedger>,
+    pub(super) events: Events,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Watching {
+    /// Starts to watch, if that is wanted.
+    pub(super) async fn start(
+        self,
+        live: &Arc<Live>,
+        has_usage: bool,
+    ) -> Result<Option<Arc<Watch>>, Error> {
+        let Some(settings) = self.settings else {
+            return Ok(None);
+        };
+        let Some(ledger) = self.ledger.filter(|_| has_usage) else {
+            let needs = "need usage that is recorded, and a ledger to be kept in";
+            return Err(Error::invalid("alerts", needs));
+        };
+        let (store, quotas) = (self.store, self.quotas);
+        let watch = Watch::new(
+            settings,
+            ledger,
+            store,
+            quotas,
+            live,
+            self.events,
+            self.clock,
+        );
+        watch.remember().await?;
+        tokio::spawn(Watch::keep_watching(Arc::downgrade(&watch)));
+        Ok(Some(watch))
     }
 }

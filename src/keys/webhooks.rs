@@ -1,7 +1,12 @@
 //! Webhooks: setting them up, and how they fare.
 
+use std::sync::Arc;
+
 use super::{ApiKeys, ApiKeysBuilder};
-use crate::webhook::{DeadLetter, Webhook, WebhookStats};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::event::Events;
+use crate::webhook::{Courier, DeadLetter, Webhook, WebhookStats};
 
 impl ApiKeysBuilder {
     /// Posts [events](ApiKeys::events) to a URL. May be called several times; each webhook has a queue
@@ -26,4 +31,14 @@ impl ApiKeys {
             .flat_map(|courier| courier.dead_letters())
             .collect()
     }
+}
+
+/// Starts a courier for each.
+pub(super) fn start(
+    webhooks: Vec<Webhook>,
+    events: &Events,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Arc<Courier>>, Error> {
+    let start = |webhook| Courier::start(webhook, events.listen(), Arc::clone(clock));
+    webhooks.into_iter().map(start).collect()
 }

@@ -74,8 +74,9 @@ impl Webhook {
         if authority.as_str().contains('@') {
             return Err(wrong("must not hold a user name or password"));
         }
-        let is_safe = *scheme == Scheme::HTTPS;
-        if !is_safe && !(*scheme == Scheme::HTTP && is_loopback(authority.host())) {
+        let stays_here = *scheme == Scheme::HTTP && is_loopback(authority.host());
+        let is_safe = stays_here || *scheme == Scheme::HTTPS;
+        if !is_safe {
             return Err(wrong(
                 "must begin with https://, but for a loopback address",
             ));

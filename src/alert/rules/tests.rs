@@ -210,11 +210,11 @@ fn networks_of_a_key_are_bounded_and_the_last_ones_are_kept() {
         let address = std::net::Ipv4Addr::from_bits(number << 8);
         rules.seen_from(key(1), address.into(), at(0));
     }
-    let saved = rules.to_save(10, at(0));
+    let saved = rules.take_unsaved(10, at(0));
     assert_eq!(saved.len(), 1);
     assert_eq!(saved[0].networks.len(), 16);
     assert_eq!(saved[0].networks[15].to_string(), "0.3.231.0/24");
-    assert_eq!(rules.to_save(10, at(1)), []);
+    assert_eq!(rules.take_unsaved(10, at(1)), []);
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn a_restart_raises_nothing_anew() {
         })
         .collect();
     assert_eq!(kept.len(), 3);
-    let habits = rules.to_save(10, at(start));
+    let habits = rules.take_unsaved(10, at(start));
 
     let mut rules = Rules::new(AlertSettings::default());
     rules.remember(kept, &habits);
