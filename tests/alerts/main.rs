@@ -1,7 +1,12 @@
 //! Events and alerts, from the request to the listener, the list, the receiver and the dashboard.
 
 #![cfg(feature = "full")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::cloned_ref_to_slice_refs,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod ledgers;
 mod metering;
