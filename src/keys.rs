@@ -1,24 +1,37 @@
 //! [`ApiKeys`]: store, cache and limits wired into a layer and a manager.
 
+mod alerts;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+mod metering;
+mod owners;
+mod usage;
+#[cfg(feature = "webhooks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
+mod webhooks;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alert::{AlertLedger, AlertSettings};
 use crate::client_ip::ClientIp;
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+use crate::event::Events;
 use crate::framework;
 use crate::gate::{Gate, MissingPeer, Shared};
-use crate::key::{KeyFormat, KeyFormats, OwnerId, PlanName, RateLimit};
+use crate::key::{KeyFormat, KeyFormats, RateLimit};
 use crate::layer::ApiKeyLayer;
 use crate::limit::{FailureLimiter, SharedLimits};
 use crate::live::{Live, Timing};
-use crate::manager::{KeyManager, OwnerPolicy};
+use crate::manager::{KeyManager, OwnerPolicy, Records};
 use crate::rejection::RejectionKind;
 use crate::rights::{OwnerDirectory, Resolver};
 use crate::store::{ChangeBell, KeyStore, QuotaLedger};
-use crate::usage::{Keeping, Recorder, UsageObserver, UsageRetention, UsageSink, UsageStats};
+use crate::usage::{Keeping, Recorder, UsageObserver, UsageRetention, UsageSink};
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
+use crate::watch::{Teller, Watch};
 
 /// A set of keys in a store, and everything that works on it.
 ///
@@ -41,6 +54,10 @@ use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifySta
 pub struct ApiKeys {
     shared: Arc<Shared>,
     manager: KeyManager,
+    events: Events,
+    watch: Option<Arc<Watch>>,
+    #[cfg(feature = "webhooks")]
+    couriers: Vec<Arc<crate::webhook::Courier>>,
 }
 
 impl ApiKeys {
@@ -91,18 +108,6 @@ impl ApiKeys {
         self.shared.verifier.live().catch_up().await
     }
 
-    /// Says that an owner's rights have changed in the [directory](ApiKeysBuilder::owner_directory):
-    /// it is asked again before a key of theirs is honoured here. Owners that the store knows need
-    /// no such word.
-    pub fn owner_changed(&self, owner: &OwnerId) {
-        self.shared.verifier.live().owner_changed(owner);
-    }
-
-    /// What recording usage has come to in this process; nothing if it is not recorded.
-    pub fn usage_stats(&self) -> Option<UsageStats> {
-        self.shared.usage.as_ref().map(|usage| usage.stats())
-    }
-
     /// Writes down when keys were last used and what for, and gives back what this process holds of
     /// their quotas. To be called when the process ends in order; otherwise both happen every few seconds
     /// or after a while without use.
@@ -145,6 +150,13 @@ pub struct ApiKeysBuilder {
     usage: Option<Arc<dyn UsageSink>>,
     observers: Vec<Arc<dyn UsageObserver>>,
     keeping: Keeping,
+    event_capacity: usize,
+    ledger_of_alerts: Option<Arc<dyn AlertLedger>>,
+    alerts: Option<AlertSettings>,
+    #[cfg(feature = "metrics")]
+    has_metrics: bool,
+    #[cfg(feature = "webhooks")]
+    webhooks: Vec<crate::webhook::Webhook>,
     clock: Arc<dyn Clock>,
 }
 
@@ -188,6 +200,13 @@ impl ApiKeysBuilder {
                     kind.map_or("denied", |kind| kind.as_str())
                 },
             },
+            event_capacity: 1_024,
+            ledger_of_alerts: None,
+            alerts: None,
+            #[cfg(feature = "metrics")]
+            has_metrics: false,
+            #[cfg(feature = "webhooks")]
+            webhooks: Vec::new(),
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -312,69 +331,6 @@ impl ApiKeysBuilder {
         self
     }
 
-    /// Asks `directory` what owners may do, instead of the store. Keys of an owner that it does not
-    /// know are refused.
-    pub fn owner_directory(mut self, directory: impl OwnerDirectory) -> Self {
-        self.owners = Some(Arc::new(directory));
-        self
-    }
-
-    /// Whether keys are made for known owners only, and refused if their owner is not known (or no
-    /// longer). Off by default: the name of an owner that the store does not know is a label.
-    pub fn known_owners_only(mut self, on: bool) -> Self {
-        self.owner_policy.known_only = on;
-        self
-    }
-
-    /// Whether members, that is [principals](crate::Principal::member) who are no admins, may only
-    /// look at their keys. Off by default: they make, change and withdraw them.
-    pub fn only_admins_change_keys(mut self, on: bool) -> Self {
-        self.owner_policy.only_admins_change = on;
-        self
-    }
-
-    /// Puts every key that a member makes on `plan`: they can neither choose another nor give a key
-    /// limits that admit more. Default: members choose, as admins do.
-    pub fn members_plan(mut self, plan: PlanName) -> Self {
-        self.owner_policy.members_plan = Some(plan);
-        self
-    }
-
-    /// Records what each key does, in `sink`: the stores of this crate are sinks. Default: not recorded.
-    ///
-    /// [`KeyManager::usage`] reads it. [`ApiKeys::flush`] writes down what is not yet.
-    pub fn usage(mut self, sink: impl UsageSink) -> Self {
-        self.usage = Some(Arc::new(sink));
-        self
-    }
-
-    /// Sets how long usage is kept. Default: 30 days by the hour, 400 days by the day.
-    pub fn usage_retention(mut self, kept: UsageRetention) -> Self {
-        self.keeping.retention = kept;
-        self
-    }
-
-    /// Sets how often usage is written down, which is how much of it a crash may lose. Default: every
-    /// 5 seconds.
-    pub fn usage_interval(mut self, interval: Duration) -> Self {
-        self.keeping.write_every = interval;
-        self
-    }
-
-    /// Sets how many different rows of usage may wait while the sink does not answer; about 500 bytes
-    /// each. Default: 50,000. Requests that would need more are left out and counted:
-    /// [`ApiKeys::usage_stats`].
-    pub fn usage_rows(mut self, rows: usize) -> Self {
-        self.keeping.rows = rows;
-        self
-    }
-
-    /// Tells `observer` about once a second what is noted. It needs [`usage`](Self::usage).
-    pub fn observe_usage(mut self, observer: impl UsageObserver) -> Self {
-        self.observers.push(Arc::new(observer));
-        self
-    }
-
     /// Sets the clock. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -416,9 +372,10 @@ impl ApiKeysBuilder {
             self.owner_policy.known_only,
         );
         let store_ledger = || Arc::clone(&self.store) as Arc<dyn QuotaLedger>;
+        let quotas = self.ledger.unwrap_or_else(store_ledger);
         let live = Live::start(
             Arc::clone(&self.store),
-            self.ledger.unwrap_or_else(store_ledger),
+            Arc::clone(&quotas),
             Arc::new(resolver),
             Arc::clone(&self.clock),
             self.timing,
@@ -443,16 +400,44 @@ impl ApiKeysBuilder {
             },
             clock: Arc::clone(&self.clock),
         };
+        let events = Events::new(self.event_capacity);
+        let mut observers = self.observers;
+        observers.push(Arc::new(Teller {
+            events: events.clone(),
+        }));
+        #[cfg(feature = "webhooks")]
+        let couriers = webhooks::start(self.webhooks, &events, &self.clock)?;
+        let watching = alerts::Watching {
+            settings: self.alerts,
+            ledger: self.ledger_of_alerts.clone(),
+            store: Arc::clone(&self.store),
+            quotas,
+            events: events.clone(),
+            clock: Arc::clone(&self.clock),
+        };
+        let watch = watching.start(&live, self.usage.is_some()).await?;
+        observers.extend(watch.clone().map(|watch| watch as Arc<dyn UsageObserver>));
+        #[cfg(feature = "metrics")]
+        let meter = self.has_metrics.then(|| {
+            let meter = Arc::new(crate::meter::Meter::new());
+            observers.push(Arc::clone(&meter) as Arc<dyn UsageObserver>);
+            meter
+        });
         let verifier = Arc::new(Verifier::new(Arc::clone(&self.store), live, settings));
+        let records = Records {
+            usage: self.usage.clone(),
+            alerts: self.ledger_of_alerts,
+        };
         let manager = KeyManager::new(
             self.store,
             Arc::clone(&verifier),
             self.formats.clone(),
             Arc::clone(&self.clock),
             self.owner_policy,
-            self.usage.clone(),
+            records,
+            events.clone(),
         );
-        let (observers, keeping) = (self.observers, self.keeping);
+        let keeping = self.keeping;
         let usage = self
             .usage
             .map(|sink| Recorder::new(sink, observers, Arc::clone(&self.clock), keeping));
@@ -471,6 +456,24 @@ impl ApiKeysBuilder {
             peers: framework::peers(),
             uri_copies: framework::uri_copies(),
         });
-        Ok(ApiKeys { shared, manager })
+        #[cfg(feature = "metrics")]
+        if let Some(meter) = meter {
+            let sources = metering::Sources {
+                meter,
+                shared: Arc::downgrade(&shared),
+                watch: watch.as_ref().map(Arc::downgrade),
+                #[cfg(feature = "webhooks")]
+                couriers: couriers.clone(),
+            };
+            tokio::spawn(sources.keep_reading());
+        }
+        Ok(ApiKeys {
+            shared,
+            manager,
+            events,
+            watch,
+            #[cfg(feature = "webhooks")]
+            couriers,
+        })
     }
 }

@@ -62,19 +62,24 @@
 //!  9  framework   axum, tonic, rmcp: one file each
 //!  8  layer       the only room that knows tower, and where a refusal becomes an answer
 //!  7  gate        the request path, in one visible sequence
+//!     meter       what happens, as metrics
 //!     manager     the life of a key: issue, import, change, rotate, withdraw
+//!     watch       the rules of alerts at work: fed with usage, heard as events and in the log
 //!  6  verify      is this the secret we issued? fingerprints, proofs, tag, pepper, slow hash
 //!  5  live        the state of the keys in use, and how fresh it is
 //!     redis       limits, used signatures and quotas that several processes share
-//!  4  limit       rate limits and quotas of keys, failures of addresses
+//!  4  webhook     events, posted to a URL and signed
+//!     limit       rate limits and quotas of keys, failures of addresses
 //!     rights      what a key may do at present, within its owner's rights and under its plan
 //!  3  store       the contract of a store; memory, SQLite, PostgreSQL
+//!     event       what happens to keys, told to whoever listens
 //!     extract     where in a request a key stands
 //!     policy      what a genuine key may do; pure
 //!     signing     codes over request bodies, and which were used before
 //!     mcp         what a message of MCP does, and what a list may show; pure
 //!     client_ip   the caller's address: the peer, then trusted proxies from the right
-//!  2  audit       the trail of acts: who did what to which key
+//!  2  alert       what looks wrong about a key: rules over its use; pure
+//!     audit       the trail of acts: who did what to which key
 //!     usage       what each key does, by hour and day
 //!     context     what a handler may know of its caller
 //!     rejection   why a request is turned away, without a word of HTTP
@@ -90,15 +95,17 @@
 //!
 //! | feature | adds | pulls in |
 //! |---|---|---|
-//! | `cli` | the program `mcp-keys`: the command line and the gateway | `admin`, `postgres`, `redis`, `sqlite`, clap, hyper, rustls |
+//! | `cli` | the program `mcp-keys`: the command line and the gateway | `admin`, `metrics`, `postgres`, `redis`, `sqlite`, `webhooks`, clap, hyper, rustls |
 //! | `admin` | [`admin`]: the manager over HTTP, an API and a page | `axum`, its query, maud, utoipa |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
+//! | `metrics` | [`meter`]: metrics of the `metrics` facade | metrics |
 //! | `postgres` | [`PostgresStore`](store::PostgresStore) | sqlx with PostgreSQL, rustls |
 //! | `redis` | [`redis`]: limits, used signatures and quotas that several processes share | redis, rustls |
 //! | `sqlite` | [`SqliteStore`](store::SqliteStore) | sqlx with SQLite, which is compiled in |
 //! | `testing` | [`testing`]: not covered by semantic versioning | nothing more |
+//! | `webhooks` | [`webhook`]: events, posted to a URL and signed | hyper, rustls |
 //! | `full` | all of these | |
 //!
 //! A tokio runtime is needed, with its timer: the crate starts a task that follows the change log,
@@ -135,11 +142,13 @@
 #[cfg(feature = "admin")]
 #[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
 pub mod admin;
+pub mod alert;
 pub mod audit;
 pub mod client_ip;
 mod clock;
 mod context;
 mod error;
+pub mod event;
 pub mod extract;
 pub mod framework;
 mod gate;
@@ -151,6 +160,9 @@ mod live;
 mod manager;
 pub mod manual;
 mod mcp;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod meter;
 pub mod policy;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
@@ -163,6 +175,10 @@ pub mod store;
 pub mod testing;
 pub mod usage;
 mod verify;
+mod watch;
+#[cfg(feature = "webhooks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
+pub mod webhook;
 
 pub use self::clock::{Clock, Moment, ParseTimestampError, SystemClock, Timestamp};
 pub use self::context::KeyContext;

@@ -235,6 +235,14 @@ impl Live {
         ticks < self.fresh_until.load(Ordering::Relaxed)
     }
 
+    /// How long ago, at `ticks`, the store's changes were asked for that are known here.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn age(&self, ticks: u64) -> Duration {
+        let asked_at = self.fresh_until.load(Ordering::Relaxed);
+        let asked_at = asked_at.saturating_sub(self.good_for());
+        Duration::from_nanos(ticks.saturating_sub(asked_at))
+    }
+
     /// Forgets keys that no proof refers to and whose limits are fully refilled.
     pub(crate) fn sweep(&self) {
         let ticks = self.clock.now().ticks;
@@ -250,12 +258,16 @@ impl Live {
     }
 
     fn mark_fresh(&self, asked_at: u64) {
+        self.fresh_until
+            .store(asked_at.saturating_add(self.good_for()), Ordering::Relaxed);
+    }
+
+    /// How many nanoseconds one reading of the log is good for.
+    fn good_for(&self) -> u64 {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         // Two polls and their time-outs must fit, or the node would turn keys away between polls.
         let between_polls = nanos(self.timing.poll_every + self.timing.poll_timeout);
-        let good_for = nanos(self.timing.max_stale).max(between_polls.saturating_mul(2));
-        self.fresh_until
-            .store(asked_at.saturating_add(good_for), Ordering::Relaxed);
+        nanos(self.timing.max_stale).max(between_polls.saturating_mul(2))
     }
 
     /// Everything cached may be out of date: read it again before use.

@@ -4,6 +4,7 @@
 //! and the others find it made.
 
 use super::{ATTEMPTS, HANDLES, IssuedKey, KeyManager, NewKey, issued};
+use crate::audit::AuditAction;
 use crate::error::{Error, ErrorKind};
 use crate::key::{CredentialId, KeyId, KeyRecord, Owner, OwnerId, Role, ScopeSet};
 
@@ -115,6 +116,7 @@ impl KeyManager {
                     return match stored {
                         Ok(Some(stored)) if is_ours(&stored) => {
                             self.office.live.changed(&stored);
+                            self.tell(stored.id, self.act(AuditAction::Issued, None, None));
                             issued(key, &stored).map(Some)
                         }
                         _ => Err(error),

@@ -202,6 +202,7 @@ impl KeyManager {
             _ => error,
         })?;
         self.office.live.changed(&record);
+        self.tell(record.id, act);
         shown(&record)
     }
 }

@@ -5,6 +5,7 @@
 //! 2. Bad input is named by field and changes nothing.
 //! 3. The clear text of a key is returned by issuing and rotating, once, and stored nowhere.
 
+mod alerts;
 mod bulk;
 mod changes;
 mod definitions;
@@ -30,9 +31,11 @@ pub use self::principal::Principal;
 pub use self::read::KeyPage;
 pub use self::rotate::Grace;
 pub use self::safety::{Risk, RiskyKey, SafetyPage};
+use crate::alert::AlertLedger;
 use crate::audit::{Act, AuditAction};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::event::{EventData, Events};
 use crate::key::{
     ApiKey, Credential, CredentialId, FormatError, KeyFormat, KeyFormats, KeyId, KeyInfo,
     KeyRecord, KeyStatus, OwnerId, PlanName,
@@ -85,7 +88,15 @@ struct Office {
     formats: KeyFormats,
     clock: Arc<dyn Clock>,
     policy: OwnerPolicy,
-    usage: Option<Arc<dyn UsageSink>>,
+    records: Records,
+    events: Events,
+}
+
+/// Where it is noted what keys do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Records {
+    pub(crate) usage: Option<Arc<dyn UsageSink>>,
+    pub(crate) alerts: Option<Arc<dyn AlertLedger>>,
 }
 
 /// What the integrator decided about owners.
@@ -131,7 +142,8 @@ impl KeyManager {
         formats: KeyFormats,
         clock: Arc<dyn Clock>,
         policy: OwnerPolicy,
-        usage: Option<Arc<dyn UsageSink>>,
+        records: Records,
+        events: Events,
     ) -> Self {
         let office = Office {
             store,
@@ -140,7 +152,8 @@ impl KeyManager {
             formats,
             clock,
             policy,
-            usage,
+            records,
+            events,
         };
         Self {
             office: Arc::new(office),
@@ -199,7 +212,15 @@ impl KeyManager {
         let act = self.act(AuditAction::Issued, None, Some(record));
         record.revision = self.office.store.insert(record, &act).await?;
         self.office.live.changed(record);
+        self.tell(record.id, act);
         Ok(())
+    }
+
+    /// Tells listeners of an act that is committed.
+    fn tell(&self, key: KeyId, act: Act) {
+        let (action, actor) = (act.action, act.actor);
+        let data = EventData::Act { key, action, actor };
+        self.office.events.tell(act.at, data);
     }
 
     /// Changes what `update` names, and nothing else.
@@ -316,6 +337,7 @@ impl KeyManager {
             Ok(revision) => {
                 record.revision = revision;
                 self.office.live.changed(&record);
+                self.tell(record.id, act);
                 Ok(Some(record))
             }
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),

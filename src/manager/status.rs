@@ -60,6 +60,9 @@ impl KeyManager {
         match self.office.store.delete(id, &act).await {
             Ok(existed) => {
                 self.office.live.deleted(id);
+                if existed {
+                    self.tell(id, act);
+                }
                 Ok(existed)
             }
             Err(error) => {

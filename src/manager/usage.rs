@@ -9,7 +9,7 @@ use crate::usage::{LastUse, UsageOf, UsagePoint, UsageQuery, UsageRequest, Usage
 impl KeyManager {
     /// Whether usage is recorded: [`ApiKeysBuilder::usage`](crate::ApiKeysBuilder::usage).
     pub fn records_usage(&self) -> bool {
-        self.office.usage.is_some()
+        self.office.records.usage.is_some()
     }
 
     /// Reads a series of usage, as far as it was written down: it is a few seconds behind. There is a
@@ -38,7 +38,7 @@ impl KeyManager {
     /// `NotFound`, if there is no such key; `Unavailable`.
     pub async fn last_use(&self, id: KeyId) -> Result<Option<LastUse>, Error> {
         self.record(id).await?;
-        let Some(sink) = &self.office.usage else {
+        let Some(sink) = &self.office.records.usage else {
             return Ok(None);
         };
         let uses = sink.last_uses(&[id]).await?;
@@ -46,7 +46,7 @@ impl KeyManager {
     }
 
     fn sink(&self) -> Result<&dyn UsageSink, Error> {
-        let sink = self.office.usage.as_deref();
+        let sink = self.office.records.usage.as_deref();
         sink.ok_or_else(|| Error::new(ErrorKind::NotFound, "usage is not recorded"))
     }
 
@@ -69,7 +69,7 @@ impl KeyManager {
         }
     }
 
-    async fn keys_of(&self, owner: &OwnerId) -> Result<Vec<KeyId>, Error> {
+    pub(super) async fn keys_of(&self, owner: &OwnerId) -> Result<Vec<KeyId>, Error> {
         let mut filter = KeyFilter::all();
         filter.owner = Some(owner.clone());
         let mut keys = Vec::new();

@@ -172,6 +172,21 @@
 //! | cookies over TLS | where a trusted proxy says so | the page itself speaks no TLS | `AdminPage::https` |
 //! | largest form | 1 MiB | the lists of a key at their longest | not adjustable |
 //!
+//! # Alerts, events, webhooks
+//!
+//! | what | default | why | change it |
+//! |---|---|---|---|
+//! | [`spike`](crate::alert::AlertSettings::spike) | 5 times what is usual, and at least 100 a minute | people notice less themselves | up, where use comes in bursts |
+//! | [`errors`](crate::alert::AlertSettings::errors) | half of at least 50 requests in five minutes | a client that is set up wrongly fails always | down, where failures are rare |
+//! | [`near_limit`](crate::alert::AlertSettings::near_limit), [`near_quota`](crate::alert::AlertSettings::near_quota) | 80 % | there is time to act | |
+//! | [`expiring_within`](crate::alert::AlertSettings::expiring_within) | 7 days | a week has a working day | to how long a new key takes to be put in place |
+//! | [`idle_for`](crate::alert::AlertSettings::idle_for) | 90 days | a key that runs once a quarter is used in them | |
+//! | [`cool_down`](crate::alert::AlertSettings::cool_down) | an hour | | |
+//! | [`told_per_minute`](crate::alert::AlertSettings::told_per_minute) | 30 | nobody reads more | |
+//! | [`watched_keys`](crate::alert::AlertSettings::watched_keys) | 50,000 | about 25 MiB | to how many keys are in use |
+//! | [`event_capacity`](crate::ApiKeysBuilder::event_capacity) | 1,024 | a second's worth | |
+//! | attempts, pause and time-out of a webhook | 6, from a second to minutes, 10 s | an outage of five minutes is bridged | `webhook::Webhook` |
+//!
 //! # SQLite
 //!
 //! | what | default | reason |

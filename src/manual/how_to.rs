@@ -16,6 +16,7 @@
 //! * [Without a framework](#without-a-framework)
 //! * [Without tower](#without-tower)
 //! * [A page to manage keys with](admin_page), on a page of its own
+//! * [Seeing what happens](observe): logs, events, alerts, webhooks, metrics, traces
 //! * [Many nodes behind a load balancer](many_nodes), on a page of their own
 //! * [Owners, plans and quotas](owners), on a page of their own
 //! * [Managing keys over HTTP](admin), on a page of its own (feature `admin`)
@@ -523,6 +524,7 @@ pub mod admin;
 #[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
 pub mod admin_page;
 pub mod many_nodes;
+pub mod observe;
 pub mod owners;
 #[cfg(feature = "redis")]
 pub mod shared_limits;

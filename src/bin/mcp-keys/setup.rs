@@ -10,9 +10,11 @@
 
 use std::time::Duration;
 
+use mcp_api_keys::alert::AlertLedger;
 use mcp_api_keys::redis::Redis;
 use mcp_api_keys::store::{KeyStore, PostgresStore, SqliteStore};
 use mcp_api_keys::usage::UsageSink;
+use mcp_api_keys::webhook::WebhookSecret;
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
 use zeroize::Zeroizing;
 
@@ -23,6 +25,7 @@ const REDIS: &str = "MCP_KEYS_REDIS";
 
 /// How long a command waits until its change is announced. Its connection is made for it.
 const ANNOUNCE: Duration = Duration::from_secs(1);
+const WEBHOOKS: &str = "MCP_KEYS_WEBHOOK_SECRET";
 
 /// A store that was opened by its URL.
 #[derive(Clone, Debug)]
@@ -55,6 +58,14 @@ impl Store {
 
     /// The store for what keys were used for.
     pub(crate) fn sink(&self) -> Box<dyn UsageSink> {
+        match self {
+            Self::Postgres(store) => Box::new(store.clone()),
+            Self::Sqlite(store) => Box::new(store.clone()),
+        }
+    }
+
+    /// The store for what looks wrong about keys.
+    pub(crate) fn alerts(&self) -> Box<dyn AlertLedger> {
         match self {
             Self::Postgres(store) => Box::new(store.clone()),
             Self::Sqlite(store) => Box::new(store.clone()),
@@ -114,6 +125,19 @@ pub(crate) fn session_secret() -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         Some(digits) => secret(&digits).map(Some),
         None => Ok(None),
     }
+}
+
+/// What webhooks are signed with, if the environment says it.
+///
+/// # Errors
+///
+/// `InvalidInput` naming the variable, if it cannot be read.
+pub(crate) fn webhook_secret() -> Result<Option<WebhookSecret>, Error> {
+    let read = |text: Zeroizing<String>| {
+        let secret = text.parse::<WebhookSecret>();
+        secret.map_err(|error| error.in_field(WEBHOOKS))
+    };
+    variable(WEBHOOKS)?.map(read).transpose()
 }
 
 fn secret(digits: &str) -> Result<Zeroizing<Vec<u8>>, Error> {

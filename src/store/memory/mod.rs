@@ -2,6 +2,7 @@
 //!
 //! It keeps the whole [`KeyStore`] contract but one promise: nothing survives the process.
 
+mod alerts;
 mod state;
 mod usage;
 

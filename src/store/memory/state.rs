@@ -33,6 +33,7 @@ pub(super) struct State {
     pub(super) documents: BTreeMap<String, Document>,
     uses: BTreeMap<(KeyId, CredentialId), Timestamp>,
     pub(super) usage: super::usage::Usage,
+    pub(super) alerts: super::alerts::Alerts,
     /// Of each quota of each key: the period, and the units taken in it.
     pub(super) taken: BTreeMap<(KeyId, String), (Timestamp, u64)>,
 }
@@ -82,6 +83,7 @@ impl State {
             self.uses.retain(|(key, _), _| *key != id);
             self.taken.retain(|(key, _), _| *key != id);
             self.usage.forget(id);
+            self.alerts.forget(id);
             self.log(id.into(), act);
         }
         found

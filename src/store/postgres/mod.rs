@@ -18,6 +18,7 @@
 //! PostgreSQL 13 or newer. Every table is named `api_key…`, in the first schema of the search path, so
 //! they live well beside those of a program.
 
+mod alerts;
 mod bell;
 mod connect;
 mod documents;

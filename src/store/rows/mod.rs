@@ -1,6 +1,7 @@
 //! Between the rows of an SQL database and what they say: what is read is checked, and what goes wrong
 //! is named without values. The databases differ in their statements, not in their columns.
 
+mod alerts;
 mod audit;
 mod documents;
 pub(super) mod series;
@@ -12,6 +13,7 @@ use std::fmt;
 use serde_json::error::Category;
 use sqlx::FromRow;
 
+pub(super) use self::alerts::{AlertRow, alerts_json, habits_json, into_habits};
 pub(super) use self::audit::AuditRow;
 pub(super) use self::documents::DocumentRow;
 #[cfg(feature = "postgres")]

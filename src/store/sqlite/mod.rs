@@ -12,6 +12,7 @@
 //! The file must be on a local disk: WAL does not work over network file systems. Every table is
 //! named `api_key…`, so they live well beside those of a program.
 
+mod alerts;
 mod connect;
 mod documents;
 mod fault;

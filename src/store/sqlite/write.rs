@@ -197,6 +197,8 @@ impl<'a> Write<'a> {
         for delete in [
             "DELETE FROM api_key_uses WHERE key_id = ?1",
             "DELETE FROM api_key_quotas WHERE key_id = ?1",
+            "DELETE FROM api_key_alerts WHERE key_id = ?1",
+            "DELETE FROM api_key_habits WHERE key_id = ?1",
         ] {
             query(delete)
                 .bind(&id)

@@ -7,6 +7,7 @@
 //! 5. Every change is made in somebody's name, which stands in the audit trail.
 
 mod actor;
+mod alerts;
 mod args;
 mod audit;
 mod change;
@@ -76,6 +77,7 @@ fn act(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Enable(args) => change::enable(&args, &keys, output),
         Command::Disable(args) => change::disable(&args, &keys, output),
         Command::EndGrace(args) => change::end_grace(&args, &keys, output),
+        Command::Alerts(args) => alerts::alerts(&args, &keys, output),
         Command::Audit(args) => audit::audit(&args, &keys, output),
         Command::Usage(args) => usage::usage(&args, &keys, output),
         Command::Safety(args) => safety::safety(&args, &keys, output),
@@ -137,7 +139,13 @@ impl Keys {
         block_on(async {
             let store = setup::Store::open(url).await?;
             let done = match setup::announced(store.any()).and_then(setup::builder) {
-                Ok(builder) => match builder.format(format).usage(store.sink()).build().await {
+                Ok(builder) => match builder
+                    .format(format)
+                    .usage(store.sink())
+                    .alert_ledger(store.alerts())
+                    .build()
+                    .await
+                {
                     Ok(keys) => {
                         let manager = keys.manager().acting_as(self.principal.clone());
                         work(&manager, &*store.any()).await
@@ -161,7 +169,7 @@ fn serve(args: gateway::ServeArgs, keys: &Keys) -> Result<ExitCode, Failure> {
         .map_err(no_runtime)?;
     runtime.block_on(async {
         let store = setup::Store::open(url).await?;
-        let served = gateway::serve(args, store.any(), store.sink()).await;
+        let served = gateway::serve(args, &store).await;
         store.close().await;
         served
             .map(|()| ExitCode::SUCCESS)

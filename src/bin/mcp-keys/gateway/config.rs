@@ -22,6 +22,7 @@ use super::rules::{Amount, RuleFields, Rules};
 use super::setting::{Merge, Setting, missing};
 use super::tls::TlsFiles;
 use super::together::{Shared, SharedFields};
+use super::watching::{WatchFields, Watching};
 use super::{Error, ServeArgs, admin};
 use crate::setup;
 
@@ -44,6 +45,8 @@ pub(super) struct Config {
     pub(super) rules: Rules,
     /// What is shared with other gateways.
     pub(super) shared: Option<Shared>,
+    /// What tells of the keys.
+    pub(super) watching: Watching,
     pub(super) tls: Option<TlsFiles>,
     /// Authorities that servers' certificates may come from.
     pub(super) upstream_ca: Vec<Setting<PathBuf>>,
@@ -81,6 +84,9 @@ struct File {
     redis_batch: Option<u32>,
     redis_outage: Option<String>,
     redis_ca: Option<PathBuf>,
+    alerts: Option<String>,
+    webhook: Option<Vec<String>>,
+    metrics_listen: Option<String>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     upstream_ca: Option<Vec<PathBuf>>,
@@ -172,6 +178,12 @@ impl Merge {
             redis_ca: file.redis_ca,
         };
         let shared = self.shared(args.shared, shared)?;
+        let watching = WatchFields {
+            alerts: file.alerts,
+            webhook: file.webhook,
+            metrics_listen: file.metrics_listen,
+        };
+        let watching = self.watching(args.watching, watching)?;
         let cert = self.pick("tls_cert", args.tls_cert, file.tls_cert);
         let key = self.pick("tls_key", args.tls_key, file.tls_key);
         let tls = tls(cert, key)?;
@@ -195,6 +207,7 @@ impl Merge {
             hosts,
             rules,
             shared,
+            watching,
             tls,
             upstream_ca: self.pick_list("upstream_ca", args.upstream_ca, file.upstream_ca),
         })
@@ -296,6 +309,8 @@ mod tests {
             redis = "redis://:hunter2@h:7000"
             redis_outage = "closed"
             redis_batch = 20
+            alerts = "off"
+            metrics_listen = "127.0.0.1:9090"
             tls_cert = "c.pem"
             tls_key = "k.pem"
             upstream_ca = ["a.pem", "b.pem"]
@@ -328,6 +343,10 @@ mod tests {
         let shared = format!("{:?}", config.shared.as_ref().unwrap());
         for part in ["h:7000", "Closed", "batch: 20"] {
             assert!(shared.contains(part), "{part}: {shared}");
+        }
+        let watching = format!("{:?}", config.watching);
+        for part in ["alerts: false", "127.0.0.1:9090"] {
+            assert!(watching.contains(part), "{part}: {watching}");
         }
         let rules = format!("{:?}", config.rules);
         for part in [
@@ -429,6 +448,21 @@ mod tests {
             (args.clone(), "tool_cost = ['x']", "`tool_cost`"),
             (args.clone(), "denial_style = 'x'", "`denial_style`"),
             (args.clone(), "max_body = '1MB'", "`max_body`"),
+            (
+                args.clone(),
+                "alerts = 'x'",
+                "`alerts` in g.toml: \"x\" must be on",
+            ),
+            (
+                args.clone(),
+                "metrics_listen = 'x'",
+                "`metrics_listen` in g.toml: ",
+            ),
+            (
+                args.clone(),
+                "webhook = ['https://h']",
+                "`webhook` in g.toml: needs a secret",
+            ),
             (
                 routes(&[]),
                 "[[route]]\nname = 'a'\nurl = 'x'",

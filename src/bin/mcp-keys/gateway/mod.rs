@@ -40,6 +40,7 @@ mod setting;
 mod tls;
 mod together;
 mod upstream;
+mod watching;
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -47,8 +48,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mcp_api_keys::ErrorKind;
-use mcp_api_keys::store::KeyStore;
-use mcp_api_keys::usage::UsageSink;
 
 use self::admin::Admin;
 use self::config::Config;
@@ -56,6 +55,7 @@ use self::listen::Place;
 use self::route::Gateway;
 use self::rules::RuleArgs;
 use self::together::SharedArgs;
+use self::watching::WatchArgs;
 use crate::setup;
 
 /// What `serve` understands. Everything can stand in the file of `--config` as well, under the
@@ -116,6 +116,9 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     shared: SharedArgs,
 
+    #[command(flatten)]
+    watching: WatchArgs,
+
     /// Certificate chain for TLS, a PEM file
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<PathBuf>,
@@ -160,22 +163,18 @@ const FLUSH: Duration = Duration::from_secs(3);
 ///
 /// [`Error::Usage`], if a setting makes no sense; [`Error::Failed`], if the store does not answer
 /// or the address cannot be used.
-pub(crate) async fn serve(
-    args: ServeArgs,
-    store: Box<dyn KeyStore>,
-    usage: Box<dyn UsageSink>,
-) -> Result<(), Error> {
+pub(crate) async fn serve(args: ServeArgs, store: &setup::Store) -> Result<(), Error> {
     log_to_stderr();
     let config = Config::load(args)?;
     let acceptor = config.tls.as_ref().map(tls::acceptor).transpose()?;
-    let store = match &config.shared {
-        Some(shared) => shared.announce(store),
-        None => store,
+    let kept = match &config.shared {
+        Some(shared) => shared.announce(store.any()),
+        None => store.any(),
     };
-    let mut builder = setup::builder(store)
+    let mut builder = setup::builder(kept)
         .map_err(Error::of_keys)?
         .client_ip(config.client_ip.clone())
-        .usage(usage)
+        .usage(store.sink())
         .poll_interval(FOLLOW_EVERY);
     for accepted in &config.formats {
         builder = builder.accept_format(accepted.format.clone());
@@ -184,6 +183,7 @@ pub(crate) async fn serve(
         shared.check().await?;
         builder = shared.limit(builder);
     }
+    let builder = config.watching.set_up(builder, store.alerts()).await?;
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
     let admin = config.admin_listen.clone().map(|address| Place {

@@ -3,6 +3,7 @@
 //! Everything that can be wrong with one value is found here, before a store is opened: each value
 //! is read into the library's own type.
 
+mod alerts;
 mod audit;
 mod create;
 mod first;
@@ -17,6 +18,7 @@ mod withdraw;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::alerts::Alerts;
 pub(crate) use self::audit::Audit;
 pub(crate) use self::create::{Create, Family, Writing};
 pub(crate) use self::first::{Bootstrap, DefaultKey};
@@ -79,6 +81,8 @@ Environment:
   MCP_KEYS_SESSION_SECRET    At least 16 random bytes in hexadecimal digits. Gateways with the
                              same one know each other's MCP sessions, also after a restart.
                              Without it sessions end with the process. Optional.
+  MCP_KEYS_WEBHOOK_SECRET    whsec_ and 24 to 64 random bytes in base 64, with which `serve`
+                             signs what it posts to --webhook.
   MCP_KEYS_ACTOR             Who makes the changes, for the audit trail, where --actor is not given;
                              without both it is cli: and the name of the user.
 
@@ -125,6 +129,8 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Take over keys of another system by their hashes, from JSON lines
     Import(Import),
+    /// List what looks wrong about keys: spikes, errors, new networks, dead keys in use, ends that are near
+    Alerts(Alerts),
     /// Show who did what to which key, owner or plan, newest first
     Audit(Audit),
     /// Show when and what for a key was last used, by which of its secrets, what it has used of its
@@ -224,6 +230,7 @@ impl Command {
             | Self::Disable(args)
             | Self::EndGrace(args)
             | Self::Disconnect(args) => &args.acting,
+            Self::Alerts(args) => &args.acting,
             Self::Rotate(args) => &args.acting,
             Self::Revoke(args) => &args.acting,
             Self::Delete(args) => &args.acting,

@@ -1,0 +1,104 @@
+//! Seeing what happens: logs, events, alerts, webhooks, metrics, traces.
+//!
+//! * [Logs](#logs)
+//! * [Events](#events)
+//! * [Alerts](#alerts)
+//! * [Webhooks](#webhooks)
+//! * [Metrics](#metrics)
+//! * [OpenTelemetry](#opentelemetry)
+//!
+//! No secret is in any of these: no part of a key beyond its public handle, no webhook secret, no path
+//! of a request. Metrics hold no key ids either.
+//!
+//! # Logs
+//!
+//! The crate writes events of `tracing`. What a person should see is `warn` or `error`: a store or a limiter
+//! that went away (once, and once when it is back), usage that is dropped, alerts under the target
+//! `mcp_api_keys::alert`. At `debug` there is one event for each refused request, "request turned away":
+//!
+//! | field | holds |
+//! |---|---|
+//! | `code` | the code of the answer, such as `invalid_api_key` |
+//! | `kind` | the reason, which the answer may not tell, such as `WrongSecret` |
+//! | `client` | the caller's address, if it is known |
+//! | `key` | the id of the key, if it is a genuine one |
+//!
+//! Admitted requests leave no event. Wrap the app in a trace layer of your own to have a span for each; the
+//! [`Rejection`](crate::Rejection) stands in the extensions of a refused request's answer.
+//!
+//! # Events
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::event::Heard;
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//!
+//! let store = MemoryStore::new();
+//! let keys = ApiKeys::builder(store.clone()).usage(store).build().await?;
+//! let mut events = keys.events();
+//! tokio::spawn(async move {
+//!     while let Some(heard) = events.next().await {
+//!         match heard {
+//!             Heard::Event(event) => println!("{} {:?}", event.data.kind(), event.data.key()),
+//!             Heard::Missed(count) => eprintln!("{count} events were missed"),
+//!         }
+//!     }
+//! });
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`EventData::KINDS`](crate::event::EventData::KINDS) lists all types. What requests meet with is told where
+//! [`usage`](crate::ApiKeysBuilder::usage) is recorded.
+//!
+//! # Alerts
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::alert::{AlertRequest, AlertSettings};
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//!
+//! let store = MemoryStore::new();
+//! let keys = ApiKeys::builder(store.clone())
+//!     .usage(store.clone())
+//!     .alert_ledger(store)
+//!     .alerts(AlertSettings::default().spike(10, 500))
+//!     .build()
+//!     .await?;
+//! for alert in keys.manager().alerts(&AlertRequest::latest(20).open()).await? {
+//!     println!("{}: {}", alert.key, alert.message());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each process judges what it sees itself. If every node is to tell its alerts, all are told of a key that
+//! is misused at all of them; if one is enough, set it up on one node, through which all traffic goes or
+//! whose share says enough.
+//!
+//! # Webhooks
+//!
+//! With the feature `webhooks`, [`Webhook`](crate::webhook::Webhook) posts events to a URL. A receiver
+//! verifies the signature over the raw body with any library of [Standard
+//! Webhooks](https://www.standardwebhooks.com), refuses timestamps that are more than five minutes off, and
+//! remembers ids, because a message may come twice. A secret is made by
+//! `echo "whsec_$(openssl rand -base64 32)"`.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, install a recorder of the [`metrics`](https://docs.rs/metrics) facade, then
+//! build the keys with [`metrics`](crate::ApiKeysBuilder::metrics). [`meter`](crate::meter) lists what
+//! there is. `mcp-keys serve --metrics-listen 127.0.0.1:9090` answers to `GET /metrics` in the text format of
+//! Prometheus; nobody is asked for a key there, so listen where only the collector reaches.
+//! `dashboards/mcp-api-keys.json` is a dashboard for Grafana over these metrics.
+//!
+//! # OpenTelemetry
+//!
+//! The crate knows `tracing` and `metrics` only, and both have bridges:
+//!
+//! * traces and logs: a subscriber with `tracing-opentelemetry`, or `opentelemetry-appender-tracing` for the
+//!   events. Put a trace layer (that of `tower-http`, or `axum-tracing-opentelemetry`) *outside* the key
+//!   layer, so that refused requests have a span too. The path of a request may hold a key if you accept
+//!   [keys in the path](super#keys-in-the-path): record the matched route instead of the path there.
+//! * metrics: let the collector scrape `/metrics` (its `prometheus` receiver), or install a recorder such as
+//!   `metrics-exporter-opentelemetry`.
