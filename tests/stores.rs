@@ -249,7 +249,8 @@ async fn a_program_keeps_its_own_tables_and_migrations() {
     let store = SqliteStore::with_pool(pool.clone()).await.unwrap();
     store.insert(&record(1), &act()).await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'api\\_key%' ESCAPE '\\'",
+        "SELECT name FROM sqlite_schema WHERE type = 'table'
+         AND name NOT LIKE 'api\\_key%' ESCAPE '\\' AND name NOT LIKE 'api\\_usage\\_%' ESCAPE '\\'",
     )
     .fetch_all(&pool)
     .await

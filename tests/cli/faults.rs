@@ -150,7 +150,6 @@ fn options_that_contradict_each_other_are_usage_errors() {
         "plan set x --rate 1/s --no-rates",
         "default-key",
         "bootstrap",
-        "usage",
         "list --limit",
         "nonsense",
         "show",

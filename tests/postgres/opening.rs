@@ -142,7 +142,8 @@ async fn a_program_keeps_its_own_tables_and_a_user_without_ddl_may_serve() {
     assert!(serving.find_by_handle(&handle(1)).await.unwrap().is_some());
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT tablename::TEXT FROM pg_tables
-         WHERE schemaname = current_schema() AND tablename NOT LIKE 'api\\_key%' ORDER BY 1",
+         WHERE schemaname = current_schema() AND tablename NOT LIKE 'api\\_key%'
+             AND tablename NOT LIKE 'api\\_usage\\_%' ORDER BY 1",
     )
     .fetch_all(serving.pool())
     .await
