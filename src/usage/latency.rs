@@ -171,7 +171,7 @@ mod tests {
                 let lower = LatencyHistogram::bound(bucket - 1).unwrap();
                 assert!(time > lower, "{time:?} in {bucket}");
             }
-            nanos = nanos / 10 * 11 + 7;
+            nanos += nanos / 10 + 1;
         }
         assert_eq!(LatencyHistogram::bucket_of(0), 0);
         assert_eq!(

@@ -4,7 +4,9 @@
 //! that they need not be added up from those of a hundred thousand keys: one set of series for each
 //! dimension that has many values, which tells nothing apart but that one, outcome and status.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{
@@ -131,6 +133,7 @@ impl Spread {
 }
 
 /// The ids of the keys that a batch is about.
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) fn keys_of(batch: &UsageBatch) -> Vec<String> {
     let of_rows = batch.rows.iter().filter_map(|row| row.key);
     let of_uses = batch.last_uses.iter().map(|(key, _)| *key);
@@ -261,6 +264,7 @@ impl SeriesName {
     }
 }
 
+#[cfg(any(test, feature = "postgres", feature = "sqlite"))]
 impl LatencyHistogram {
     /// The buckets that hold something, as text: `12:3 14:1`.
     pub(crate) fn to_text(&self) -> String {

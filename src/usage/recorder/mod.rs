@@ -22,7 +22,7 @@ pub(crate) use self::keeper::Keeping;
 use self::keeper::Outbox;
 use self::names::Names;
 pub(crate) use self::note::{Note, Operation};
-use self::note::{Reader, Record};
+use self::note::{Reader, Record, short_record};
 use self::ring::{Pushed, Ring};
 use super::{LatencyHistogram, UsageObserver, UsageSink};
 use crate::clock::{Clock, Moment, Timestamp};
@@ -201,14 +201,26 @@ impl Recorder {
     /// Takes note of what happened at this time.
     #[inline]
     pub(crate) fn note_at(&self, note: &Note<'_>, at: Timestamp) {
-        let record = Record::of(note, at);
+        match short_record(note, at) {
+            Some((words, length)) => self.push(words.get(..length).unwrap_or(&words)),
+            None => self.push_long(note, at),
+        }
+    }
+
+    #[inline(never)]
+    fn push_long(&self, note: &Note<'_>, at: Timestamp) {
+        self.push(Record::of(note, at).words());
+    }
+
+    #[inline]
+    fn push(&self, record: &[u64]) {
         let pushed = LOCAL.try_with(|local| {
             let local = &mut *local.try_borrow_mut().ok()?;
             let ring = match local.queues.first() {
                 Some((number, ring)) if *number == self.number => ring,
                 _ => self.queue_of(&mut local.queues)?,
             };
-            Some(ring.push(record.words()))
+            Some(ring.push(record))
         });
         match pushed {
             Ok(Some(Pushed::Kept | Pushed::Refused)) => {}

@@ -73,61 +73,72 @@ const HAS_SECRET: u64 = 2;
 const HAS_ADDRESS: u64 = 4;
 const IS_SIGHTING: u64 = 8;
 
-/// A record that is being put together.
+/// The words of a note without an address and with a short name, or with none.
+#[inline]
+pub(super) fn short_record(note: &Note<'_>, at: Timestamp) -> Option<([u64; 6], usize)> {
+    match note.operation {
+        Operation::Short(word, length) if note.address.is_none() => {
+            let [head, low, high, secret, time] = first_words(note, length, at);
+            let words = [head, low, high, secret, time, word];
+            Some((words, 5 + usize::from(length > 0)))
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+fn first_words(note: &Note<'_>, length: u8, at: Timestamp) -> [u64; 5] {
+    let key = note.key.map_or(0, KeyId::as_u128);
+    let credential = note.credential.map_or(0, CredentialId::as_u32);
+    let (bucket, weight) = note
+        .time
+        .map_or((0, 0), |(bucket, weight)| (bucket + 1, weight));
+    let flags = flag(note.key.is_some(), HAS_KEY)
+        | flag(note.credential.is_some(), HAS_SECRET)
+        | flag(note.address.is_some(), HAS_ADDRESS)
+        | flag(note.is_sighting, IS_SIGHTING);
+    let head = u64::from(length)
+        | u64::from(note.outcome) << 8
+        | u64::from(note.status as u8) << 16
+        | u64::from(number_of(note.carrier)) << 20
+        | u64::from(bucket) << 24
+        | u64::from(weight) << 32
+        | u64::from(note.server) << 40
+        | flags << 56;
+    let secret = u64::from(credential) | u64::from(note.cost) << 32;
+    let time = at.as_millis().cast_unsigned();
+    [head, key as u64, (key >> 64) as u64, secret, time]
+}
+
+/// Any record.
 pub(super) struct Record {
     words: [u64; LONGEST],
     length: usize,
 }
 
 impl Record {
-    #[inline]
     pub(super) fn of(note: &Note<'_>, at: Timestamp) -> Self {
-        let key = note.key.map_or(0, KeyId::as_u128);
-        let credential = note.credential.map_or(0, CredentialId::as_u32);
-        let (bucket, weight) = note
-            .time
-            .map_or((0, 0), |(bucket, weight)| (bucket + 1, weight));
-        let (short, length) = match note.operation {
-            Operation::Short(word, length) => (word, length),
-            Operation::Text(text) => (0, u8::try_from(text.len()).unwrap_or(0)),
+        let length = match note.operation {
+            Operation::Short(_, length) => length,
+            Operation::Text(text) => u8::try_from(text.len()).unwrap_or(0),
         };
-        let flags = flag(note.key.is_some(), HAS_KEY)
-            | flag(note.credential.is_some(), HAS_SECRET)
-            | flag(note.address.is_some(), HAS_ADDRESS)
-            | flag(note.is_sighting, IS_SIGHTING);
-        let head = u64::from(length)
-            | u64::from(note.outcome) << 8
-            | u64::from(note.status as u8) << 16
-            | u64::from(number_of(note.carrier)) << 20
-            | u64::from(bucket) << 24
-            | u64::from(weight) << 32
-            | u64::from(note.server) << 40
-            | flags << 56;
-        let mut words = [0; LONGEST];
-        let [w0, w1, w2, w3, w4, w5, ..] = &mut words;
-        (*w0, *w1, *w2) = (head, key as u64, (key >> 64) as u64);
-        *w3 = u64::from(credential) | u64::from(note.cost) << 32;
-        *w4 = at.as_millis().cast_unsigned();
-        *w5 = short;
         let mut record = Self {
-            words,
-            length: 5 + usize::from(length > 0),
+            words: [0; LONGEST],
+            length: 0,
         };
-        if note.address.is_some() || matches!(note.operation, Operation::Text(_)) {
-            record.add_rest(note);
+        for word in first_words(note, length, at) {
+            record.add(word);
         }
+        record.add_rest(note);
         record
     }
 
-    #[inline]
     pub(super) fn words(&self) -> &[u64] {
         self.words.get(..self.length).unwrap_or_default()
     }
 
     /// An address, and a name of any length.
-    #[inline(never)]
     fn add_rest(&mut self, note: &Note<'_>) {
-        self.length = 5;
         if let Some(address) = note.address {
             let bits = match address {
                 IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -365,6 +376,9 @@ mod tests {
             let [short, text] = [Operation::short(name), Operation::text(name)]
                 .map(|operation| Record::of(&Note { operation, ..note }, at));
             assert_eq!(short.words(), text.words());
+            let operation = Operation::short(name);
+            let (words, length) = short_record(&Note { operation, ..note }, at).unwrap();
+            assert_eq!(&words[..length], text.words());
         }
     }
 }

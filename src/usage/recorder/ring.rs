@@ -81,10 +81,14 @@ impl Ring {
                 return Pushed::Refused;
             }
         }
-        for (place, word) in (head..).zip(record) {
-            if let Some(slot) = self.slot(place) {
+        // Nearly always it is not the end of the circle.
+        let place = head as usize & (self.words.len() - 1);
+        if let Some(slots) = self.words.get(place..place + record.len()) {
+            for (slot, word) in slots.iter().zip(record) {
                 slot.store(*word, Ordering::Relaxed);
             }
+        } else {
+            self.push_around(head, record);
         }
         self.push.head.store(head + length, Ordering::Release);
         // Told when it is crossed and not each time, since telling costs something.
@@ -92,6 +96,16 @@ impl Ring {
             Pushed::HalfFull
         } else {
             Pushed::Kept
+        }
+    }
+
+    /// Writes a record that goes on at the beginning of the circle.
+    #[cold]
+    fn push_around(&self, head: u64, record: &[u64]) {
+        for (place, word) in (head..).zip(record) {
+            if let Some(slot) = self.slot(place) {
+                slot.store(*word, Ordering::Relaxed);
+            }
         }
     }
 
