@@ -1,5 +1,7 @@
 //! [`ApiKeys`]: store, cache and limits wired into a layer and a manager.
 
+#[cfg(feature = "admin")]
+mod administered;
 mod alerts;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
@@ -71,27 +73,9 @@ impl ApiKeys {
         ApiKeyLayer::new(Gate::new(&self.shared))
     }
 
-    /// What all gates to these keys have in common.
-    #[cfg(feature = "admin")]
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
     /// Issues, changes and withdraws these keys.
     pub fn manager(&self) -> &KeyManager {
         &self.manager
-    }
-
-    /// The address of whoever made a request, as the layer sees it; nothing if it is unknown.
-    #[cfg(feature = "admin")]
-    pub(crate) fn caller_address(&self, head: &http::request::Parts) -> Option<std::net::IpAddr> {
-        Gate::new(&self.shared).client(head)
-    }
-
-    /// The clock that everything here goes by.
-    #[cfg(feature = "admin")]
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.shared.clock
     }
 
     /// What verifying keys has cost this process so far.
