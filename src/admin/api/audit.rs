@@ -139,6 +139,13 @@ pub(super) async fn read(
         until: asked.until,
     };
     let mut page = AuditPage::newest(wanted);
+    // The document says that it is a number of 63 bits.
+    if asked
+        .before
+        .is_some_and(|before| i64::try_from(before).is_err())
+    {
+        return Err(Fault::invalid("before", "is larger than any revision"));
+    }
     page.before = asked.before.map(Revision::new);
     let entries = manager.audit(&filter, page).await?;
     let last = entries.last().map(|entry| entry.revision);
