@@ -157,6 +157,8 @@ fn options_that_contradict_each_other_are_usage_errors() {
         assert_eq!(office.error(2, args)["code"], "usage", "{args:?}");
     }
     assert_eq!(office.error(2, "list --limit 0")["field"], "limit");
+    assert_eq!(office.error(2, "usage --step month")["field"], "step");
+    assert_eq!(office.error(2, "usage --by key")["field"], "by");
     assert_eq!(office.error(2, "list --status expired")["field"], "status");
     assert_eq!(office.error(2, "list --after x")["field"], "after");
 }

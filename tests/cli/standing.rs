@@ -1,5 +1,7 @@
 //! What a key may do at present and what it has used: `show`, `usage`, `list`, `safety`.
 
+use mcp_api_keys::ApiKeys;
+use mcp_api_keys::store::SqliteStore;
 use serde_json::{Value, json};
 
 use crate::office::{HOME, Office, admitted, ask, refused, text, time};
@@ -54,6 +56,45 @@ fn show_tells_what_is_in_force_only_where_the_record_says_otherwise() {
             "quotas": [{ "name": "quota", "amount": 7, "per": "day" }],
         })
     );
+}
+
+#[tokio::test]
+async fn requests_are_told_by_the_hour_and_the_day() {
+    let office = Office::new();
+    let made = office.create("--name k --all-servers");
+    let (id, key) = (text(&made["id"]), text(&made["key"]));
+    let nothing = office.text(&format!("usage {id}"));
+    assert!(nothing.contains("No requests were counted"), "{nothing}");
+    let store = SqliteStore::connect(&office.url()).await.unwrap();
+    let keys = ApiKeys::builder(store.clone()).usage(store);
+    let keys = keys.build().await.unwrap();
+    let layer = keys.layer().any_server();
+    for _ in 0..3 {
+        assert_eq!(ask(layer.clone(), &key, HOME).await, admitted());
+    }
+    ask(layer, "mcp_sk_none", HOME).await;
+    keys.flush().await.unwrap();
+
+    let usage = office.json(&format!("usage {id} --step day"));
+    let series = usage["series"].as_array().unwrap();
+    let requests = |point: &Value| point["requests"].as_u64().unwrap();
+    assert_eq!(series.iter().map(requests).sum::<u64>(), 3, "{usage}");
+    assert_eq!(
+        (&usage["step"], &usage["by"]),
+        (&json!("day"), &Value::Null)
+    );
+    assert_eq!(usage["last_use"]["operation"], "GET");
+    let plot = office.text(&format!("usage {id}"));
+    assert!(plot.contains("REQUESTS") && plot.contains('█'), "{plot}");
+    assert!(plot.contains("last used: 2"), "{plot}");
+    let all = office.json("usage --by outcome --from 2h");
+    let series = all["series"].as_array().unwrap();
+    assert_eq!(series.iter().map(requests).sum::<u64>(), 4, "{all}");
+    assert!(
+        series.iter().any(|point| point["label"] == "malformed"),
+        "{all}"
+    );
+    assert!(office.text("usage --by outcome").contains("malformed"));
 }
 
 #[tokio::test]
