@@ -144,7 +144,8 @@ pub(super) async fn read(
         .before
         .is_some_and(|before| i64::try_from(before).is_err())
     {
-        return Err(Fault::invalid("before", "is larger than any revision"));
+        let fault = Fault::malformed("invalid before: is larger than any revision");
+        return Err(fault.in_field("before"));
     }
     page.before = asked.before.map(Revision::new);
     let entries = manager.audit(&filter, page).await?;
