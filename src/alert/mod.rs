@@ -9,7 +9,7 @@
 //! 4. **A restart raises nothing anew**: open alerts, and what is usual for a key, are kept in an
 //!    [`AlertLedger`].
 //!
-//! Nothing here reads a clock or a store: what was seen, and when, is told to the [`Rules`]. Each process
+//! Nothing here reads a clock or a store: what was seen, and when, is told to the rules. Each process
 //! judges what it sees itself. A key that is used at several nodes has a baseline at each of them, and
 //! one entry in the list.
 

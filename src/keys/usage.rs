@@ -16,7 +16,7 @@ impl ApiKeys {
 impl ApiKeysBuilder {
     /// Records what each key does, in `sink`: the stores of this crate are sinks. Default: not recorded.
     ///
-    /// [`KeyManager::usage`] reads it. [`ApiKeys::flush`] writes down what is not yet.
+    /// [`KeyManager::usage`](crate::KeyManager::usage) reads it. [`ApiKeys::flush`] writes down what is not yet.
     pub fn usage(mut self, sink: impl UsageSink) -> Self {
         self.usage = Some(Arc::new(sink));
         self
