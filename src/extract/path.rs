@@ -108,21 +108,15 @@ impl ExtractKey for PathKey {
 /// For copies of the request's URI that a framework keeps beside it, in which a template may not
 /// match because more, or less, of the path has been cut off.
 pub(crate) fn without_attempts(uri: &Uri, formats: &KeyFormats) -> Option<Uri> {
-    let attempt = |path: &str| {
-        let mut start = 0;
-        for segment in path.split('/') {
-            if is_attempt(segment, formats) {
-                return Some(start..start + segment.len());
-            }
-            start += segment.len() + 1;
-        }
-        None
-    };
-    let mut clean = without(uri, attempt(uri.path())?);
-    while let Some(at) = attempt(clean.path()) {
-        clean = without(&clean, at);
+    let path = uri.path();
+    if !path.split('/').any(|segment| is_attempt(segment, formats)) {
+        return None;
     }
-    Some(clean)
+    let segments = path.split('/');
+    let kept: Vec<&str> = segments
+        .filter(|segment| !is_attempt(segment, formats))
+        .collect();
+    Some(with_path(uri, kept.join("/")))
 }
 
 fn is_attempt(segment: &str, formats: &KeyFormats) -> bool {
@@ -132,25 +126,18 @@ fn is_attempt(segment: &str, formats: &KeyFormats) -> bool {
         .any(|format| decoded.starts_with(format.prefix().as_bytes()))
 }
 
-/// `uri` without the segment at `at` of its path, and without the slash in front of it.
-fn without(uri: &Uri, at: Range<usize>) -> Uri {
-    let path = uri.path();
-    let before = path.get(..at.start).unwrap_or_default();
-    let after = path.get(at.end..).unwrap_or_default();
-    let before = before.strip_suffix('/').unwrap_or(before);
-    let mut shortened = String::with_capacity(path.len());
-    shortened.push_str(before);
-    shortened.push_str(after);
-    if !shortened.starts_with('/') {
-        shortened.insert(0, '/');
+/// `uri` with this path in place of its own.
+fn with_path(uri: &Uri, mut path: String) -> Uri {
+    if !path.starts_with('/') {
+        path.insert(0, '/');
     }
     if let Some(query) = uri.query() {
-        shortened.push('?');
-        shortened.push_str(query);
+        path.push('?');
+        path.push_str(query);
     }
     let mut parts = uri.clone().into_parts();
     // A part of a valid path is a valid path; if not, the root shows nothing of the key.
-    parts.path_and_query = shortened
+    parts.path_and_query = path
         .parse()
         .ok()
         .or_else(|| Some(http::uri::PathAndQuery::from_static("/")));
