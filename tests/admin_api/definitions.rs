@@ -155,6 +155,7 @@ async fn connections_are_listed_and_ended() {
     assert_eq!(handed_over.status, 422);
     let trail = api.read(&root, "/audit?subject=client:https://app.example");
     assert_eq!(trail.await["entries"], json!([]));
-    let trail = api.read(&root, &format!("/audit?subject={}", tokens.info().id));
-    assert_eq!(trail.await["entries"][0]["action"], "connected");
+    let path = format!("/audit?subject={}", tokens.info().id);
+    let trail = api.read(&root, &path).await;
+    assert_eq!(trail["entries"][0]["action"], "connected");
 }

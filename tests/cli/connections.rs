@@ -121,10 +121,9 @@ async fn a_connection_is_listed_with_its_program_and_its_end() {
     assert_eq!(office.error(1, &format!("rotate {id}"))["code"], "conflict");
     office.json(&format!("disconnect {id}"));
     keys.catch_up().await.unwrap();
-    let renewal = keys
-        .manager()
-        .renew(&client.parse().unwrap(), tokens.refresh_token());
-    let renewal = renewal.await.unwrap();
+    let client = client.parse().unwrap();
+    let renewal = keys.manager().renew(&client, tokens.refresh_token()).await;
+    let renewal = renewal.unwrap();
     assert!(matches!(renewal, Renewal::Refused(RefusedRenewal::Ended)));
     let trail = office.text("audit");
     assert!(trail.contains("connected"), "{trail}");
