@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::alert::{
-    Alert, AlertLedger, AlertRequest, AlertRule, AlertSettings, Notice, Rules, Tally,
+    Alert, AlertLedger, AlertRequest, AlertRule, AlertSettings, AlertState, Notice, Rules, Tally,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -176,8 +176,8 @@ impl Watch {
         let standing = AlertRequest::latest(open).open();
         let mut alerts = self.ledger.read(&standing).await?;
         // Those that are resolved are silent for a while.
-        let latest = self.ledger.read(&AlertRequest::latest(BATCH)).await?;
-        alerts.extend(latest.into_iter().filter(|alert| !alert.is_open()));
+        let resolved = AlertRequest::latest(BATCH).in_state(AlertState::Resolved);
+        alerts.extend(self.ledger.read(&resolved).await?);
         let habits = self.ledger.habits(keys / 2).await?;
         self.rules().remember(alerts, &habits);
         Ok(())

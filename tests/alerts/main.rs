@@ -8,6 +8,8 @@
     clippy::unwrap_used
 )]
 
+#[path = "../support/backends.rs"]
+mod backends;
 mod ledgers;
 mod metering;
 mod webhooks;
