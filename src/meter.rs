@@ -195,6 +195,10 @@ impl Meter {
 }
 
 impl UsageObserver for Meter {
+    fn listens(&self) -> bool {
+        true
+    }
+
     fn observed(&self, update: &UsageUpdate<'_>) {
         let mut latency = LatencyHistogram::default();
         for delta in update.deltas {

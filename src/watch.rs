@@ -53,10 +53,11 @@ pub(crate) struct Teller {
 }
 
 impl UsageObserver for Teller {
+    fn listens(&self) -> bool {
+        self.events.is_heard()
+    }
+
     fn observed(&self, update: &UsageUpdate<'_>) {
-        if !self.events.is_heard() {
-            return;
-        }
         for refusal in update.refusals {
             let (key, address, reason) = (refusal.key, refusal.address, refusal.reason);
             let data = match reason {
@@ -97,6 +98,10 @@ struct Desk {
 }
 
 impl UsageObserver for Watch {
+    fn listens(&self) -> bool {
+        true
+    }
+
     fn observed(&self, update: &UsageUpdate<'_>) {
         let mut rules = self.rules();
         for refusal in update.refusals {
