@@ -12,5 +12,6 @@
 mod backends;
 mod ledgers;
 mod metering;
+mod outages;
 mod webhooks;
 mod whole;

@@ -13,14 +13,23 @@ use crate::error::Error;
 use crate::key::KeyId;
 use crate::store::rows::{AlertRow, AlertStart, alerts_json, habits_json, into_habits};
 
-/// In the order of the index on state and time, so that a page is read without sorting all the rest.
-const READ: &str = "\
-    SELECT acknowledged_at, acknowledged_by, body FROM api_key_alerts
-    WHERE is_open >= $1 AND (is_open, raised_at) <= ($2, $3)
-      AND ((is_open, raised_at) < ($2, $3) OR (key_id, rule) > ($4, $5))
-      AND ($6::TEXT IS NULL OR rule = $6)
-      AND ($7::TEXT[] IS NULL OR key_id = ANY ($7))
-    ORDER BY is_open DESC, raised_at DESC, key_id, rule LIMIT $8";
+/// In the order of the index on state and time, so that a page is read without sorting all the rest. Of
+/// some keys, by the primary key.
+macro_rules! read {
+    ($whose:literal) => {
+        concat!(
+            "SELECT acknowledged_at, acknowledged_by, body FROM api_key_alerts
+             WHERE is_open >= $1 AND (is_open, raised_at) <= ($2, $3)
+               AND ((is_open, raised_at) < ($2, $3) OR (key_id, rule) > ($4, $5))
+               AND ($6::TEXT IS NULL OR rule = $6)",
+            $whose,
+            " ORDER BY is_open DESC, raised_at DESC, key_id, rule LIMIT $8"
+        )
+    };
+}
+
+const READ: &str = read!(" AND $7::TEXT[] IS NULL");
+const READ_OF_KEYS: &str = read!(" AND key_id = ANY ($7::TEXT[])");
 
 #[async_trait]
 impl AlertLedger for PostgresStore {
@@ -56,7 +65,7 @@ impl AlertLedger for PostgresStore {
             keys.map(|keys| keys.iter().map(KeyId::to_string).collect());
         bounded(async {
             let mut lease = self.lease().await?;
-            let rows: Vec<AlertRow> = query_as(READ)
+            let rows: Vec<AlertRow> = query_as(if keys.is_some() { READ_OF_KEYS } else { READ })
                 .bind(from.lowest)
                 .bind(from.is_open)
                 .bind(from.raised_at)
