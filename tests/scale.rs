@@ -202,7 +202,8 @@ impl Asking {
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
         assert_eq!(head.status, status, "{path}: {body}");
-        for cookie in head.headers.get_all("set-cookie") {
+        // The session's comes first.
+        if let Some(cookie) = head.headers.get("set-cookie") {
             let cookie = cookie.to_str().unwrap();
             self.cookie = cookie.split(';').next().unwrap().to_owned();
         }

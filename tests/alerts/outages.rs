@@ -85,6 +85,8 @@ async fn watched(ledger: &Away, clock: &ManualClock) -> ApiKeys {
 
 /// Lets time pass by the clock of the keys, and the rules look at it.
 async fn later(keys: &ApiKeys, clock: &ManualClock, time: Duration) {
+    // The first look is so long after the start by that clock.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     clock.advance(time);
     keys.catch_up().await.unwrap();
 }

@@ -52,7 +52,9 @@ async fn alerts_are_listed_with_the_open_ones_first() {
     assert!(wrong.err.contains("new_network"), "{wrong:?}");
     let none = Office::new();
     none.create("--name a");
-    assert!(none.text("alerts").contains("There is no alert."));
+    let run = none.run("alerts");
+    assert_eq!((run.code, run.out.as_str()), (0, ""));
+    assert!(run.err.contains("There is no alert."), "{run:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
