@@ -17,7 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::alert::Alert;
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
-use crate::key::{KeyId, fill_random};
+use crate::key::{KeyId, Subject, fill_random};
 
 /// Something that happened. As JSON it is `{"id", "type", "timestamp", "data"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,17 @@ pub enum EventData {
         /// Which key.
         key: KeyId,
         /// What was done. It is told in the event's type only.
+        #[serde(skip)]
+        action: AuditAction,
+        /// Who did it.
+        actor: String,
+    },
+    /// Somebody defined or removed an owner or a plan.
+    Defined {
+        /// Which one: `owner:ID` or `plan:NAME`.
+        subject: Subject,
+        /// What was done, [`AuditAction::Defined`] or [`AuditAction::Deleted`]. It is told in the event's
+        /// type only.
         #[serde(skip)]
         action: AuditAction,
         /// Who did it.
@@ -93,7 +104,7 @@ pub enum EventData {
 
 impl EventData {
     /// Every word that [`kind`](Self::kind) may give.
-    pub const KINDS: [&'static str; 20] = [
+    pub const KINDS: [&'static str; 24] = [
         "key.created",
         "key.imported",
         "key.updated",
@@ -114,6 +125,10 @@ impl EventData {
         "alert.raised",
         "alert.resolved",
         "alert.held_back",
+        "owner.defined",
+        "owner.deleted",
+        "plan.defined",
+        "plan.deleted",
     ];
 
     /// What happened, in a word such as `key.revoked`: the `type` of the event's JSON.
@@ -138,6 +153,14 @@ impl EventData {
                 | AuditAction::Consented
                 | AuditAction::Exchanged => "key.updated",
             },
+            Self::Defined {
+                subject, action, ..
+            } => match (subject, action) {
+                (Subject::Plan(_), AuditAction::Deleted) => "plan.deleted",
+                (Subject::Plan(_), _) => "plan.defined",
+                (_, AuditAction::Deleted) => "owner.deleted",
+                _ => "owner.defined",
+            },
             Self::Denied { .. } => "key.denied",
             Self::Limited { .. } => "key.limited",
             Self::RevokedPresented { .. } => "key.revoked_presented",
@@ -157,7 +180,7 @@ impl EventData {
             | Self::RevokedPresented { key, .. }
             | Self::ExpiredPresented { key, .. } => Some(*key),
             Self::AlertRaised(alert) | Self::AlertResolved(alert) => Some(alert.key),
-            Self::AlertsHeldBack { .. } => None,
+            Self::AlertsHeldBack { .. } | Self::Defined { .. } => None,
         }
     }
 }
@@ -302,6 +325,14 @@ mod tests {
             action,
             actor: "ada".to_owned(),
         });
+        let subjects: [Subject; 2] = ["owner:ada", "plan:free"].map(|text| text.parse().unwrap());
+        let definitions = subjects.iter().flat_map(|subject| {
+            [AuditAction::Defined, AuditAction::Deleted].map(|action| EventData::Defined {
+                subject: subject.clone(),
+                action,
+                actor: "ada".to_owned(),
+            })
+        });
         let address = None;
         acts.into_iter()
             .chain([
@@ -320,6 +351,7 @@ mod tests {
                 EventData::AlertResolved(alert),
                 EventData::AlertsHeldBack { alerts: 7 },
             ])
+            .chain(definitions)
             .collect()
     }
 

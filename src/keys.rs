@@ -369,6 +369,7 @@ impl ApiKeysBuilder {
         bells.extend(self.store.change_bell());
         tokio::spawn(Live::follow(Arc::downgrade(&live), bells));
         tokio::spawn(Live::keep_books(Arc::downgrade(&live)));
+        let events = Events::new(self.event_capacity);
         let settings = Settings {
             peppers,
             argon2: self.argon2,
@@ -383,8 +384,8 @@ impl ApiKeysBuilder {
                 self.keys_at_hand
             },
             clock: Arc::clone(&self.clock),
+            events: events.clone(),
         };
-        let events = Events::new(self.event_capacity);
         let mut observers = self.observers;
         observers.push(Arc::new(Teller {
             events: events.clone(),

@@ -12,6 +12,9 @@
 //! | `mcp_api_keys_response_seconds_bucket` | `le` | those that took at most so long until their answer began; a counter for each bound, as `histogram_quantile` wants them |
 //! | `mcp_api_keys_store_lookups_total` | | keys that were looked up in the store; what is above this of all requests came from memory |
 //! | `mcp_api_keys_slow_hashes_total` | | slow hashes that were started |
+//! | `mcp_api_keys_slow_hashes_running` | | slow hashes that run |
+//! | `mcp_api_keys_slow_hashes_waiting` | | slow hashes that wait for their turn |
+//! | `mcp_api_keys_slow_hashes_refused_total` | | slow hashes for which there was no turn, so that a request was answered with a 503 |
 //! | `mcp_api_keys_cached_keys` | | proven keys that are remembered |
 //! | `mcp_api_keys_change_log_age_seconds` | | how long ago the store's changes were read |
 //! | `mcp_api_keys_shared_limiter_failing` | | 1 while the shared limiter does not answer, else 0 |
@@ -99,6 +102,9 @@ pub(crate) struct Meter {
     latency: Vec<Counter>,
     lookups: Counter,
     slow_hashes: Counter,
+    hashes_running: Gauge,
+    hashes_waiting: Gauge,
+    hashes_refused: Counter,
     cached: Gauge,
     log_age: Gauge,
     limiter: Gauge,
@@ -134,6 +140,9 @@ impl Meter {
                 .collect(),
             lookups: counter!("mcp_api_keys_store_lookups_total"),
             slow_hashes: counter!("mcp_api_keys_slow_hashes_total"),
+            hashes_running: gauge!("mcp_api_keys_slow_hashes_running"),
+            hashes_waiting: gauge!("mcp_api_keys_slow_hashes_waiting"),
+            hashes_refused: counter!("mcp_api_keys_slow_hashes_refused_total"),
             cached: gauge!("mcp_api_keys_cached_keys"),
             log_age: gauge!("mcp_api_keys_change_log_age_seconds"),
             limiter: gauge!("mcp_api_keys_shared_limiter_failing"),
@@ -160,6 +169,11 @@ impl Meter {
     pub(crate) fn set(&self, readings: &Readings) {
         self.lookups.absolute(readings.verify.lookups);
         self.slow_hashes.absolute(readings.verify.slow_hashes);
+        self.hashes_running
+            .set(readings.verify.hashes_running as f64);
+        self.hashes_waiting
+            .set(readings.verify.hashes_waiting as f64);
+        self.hashes_refused.absolute(readings.verify.hashes_refused);
         self.cached.set(readings.verify.cached_keys as f64);
         self.log_age.set(readings.change_log_age.as_secs_f64());
         self.limiter.set(f64::from(readings.is_limiter_failing));
@@ -195,6 +209,10 @@ impl Meter {
 }
 
 impl UsageObserver for Meter {
+    fn listens(&self) -> bool {
+        true
+    }
+
     fn observed(&self, update: &UsageUpdate<'_>) {
         let mut latency = LatencyHistogram::default();
         for delta in update.deltas {
@@ -240,6 +258,15 @@ fn describe() {
     describe_counter!(
         "mcp_api_keys_slow_hashes_total",
         "Slow hashes that were started"
+    );
+    describe_gauge!("mcp_api_keys_slow_hashes_running", "Slow hashes that run");
+    describe_gauge!(
+        "mcp_api_keys_slow_hashes_waiting",
+        "Slow hashes that wait for their turn"
+    );
+    describe_counter!(
+        "mcp_api_keys_slow_hashes_refused_total",
+        "Slow hashes for which there was no turn"
     );
     describe_gauge!(
         "mcp_api_keys_cached_keys",

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::alert::{
-    Alert, AlertLedger, AlertRequest, AlertRule, AlertSettings, Notice, Rules, Tally,
+    Alert, AlertLedger, AlertRequest, AlertRule, AlertSettings, AlertState, Notice, Rules, Tally,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -53,10 +53,11 @@ pub(crate) struct Teller {
 }
 
 impl UsageObserver for Teller {
+    fn listens(&self) -> bool {
+        self.events.is_heard()
+    }
+
     fn observed(&self, update: &UsageUpdate<'_>) {
-        if !self.events.is_heard() {
-            return;
-        }
         for refusal in update.refusals {
             let (key, address, reason) = (refusal.key, refusal.address, refusal.reason);
             let data = match reason {
@@ -97,6 +98,10 @@ struct Desk {
 }
 
 impl UsageObserver for Watch {
+    fn listens(&self) -> bool {
+        true
+    }
+
     fn observed(&self, update: &UsageUpdate<'_>) {
         let mut rules = self.rules();
         for refusal in update.refusals {
@@ -176,8 +181,8 @@ impl Watch {
         let standing = AlertRequest::latest(open).open();
         let mut alerts = self.ledger.read(&standing).await?;
         // Those that are resolved are silent for a while.
-        let latest = self.ledger.read(&AlertRequest::latest(BATCH)).await?;
-        alerts.extend(latest.into_iter().filter(|alert| !alert.is_open()));
+        let resolved = AlertRequest::latest(BATCH).in_state(AlertState::Resolved);
+        alerts.extend(self.ledger.read(&resolved).await?);
         let habits = self.ledger.habits(keys / 2).await?;
         self.rules().remember(alerts, &habits);
         Ok(())

@@ -5,7 +5,8 @@
 //! lets its holder do depends on its scopes, on its owner's role, and on what the key itself may reach:
 //!
 //! 1. The key holds the scope for the act: `keys:read` (the page: to sign in at all), `keys:write` to
-//!    change keys, `owners:read`, `owners:write`, `plans:read`, `plans:write`, `audit:read`, `usage:read`.
+//!    change keys, `owners:read`, `owners:write`, `plans:read`, `plans:write`, `audit:read`, `usage:read`,
+//!    `alerts:read`, `alerts:write` to acknowledge them.
 //!    Changing anything takes a key with full access as well. A bare `*` counts as all of these in a key
 //!    for all servers only.
 //! 2. A key with `keys:admin` that belongs to an owner who is an admin, or to nobody, manages all keys.
@@ -14,6 +15,7 @@
 
 mod api;
 mod page;
+mod redacted;
 
 pub use self::api::AdminApi;
 #[cfg(any(test, feature = "testing"))]

@@ -1,12 +1,14 @@
 //! The port through which alerts are kept and read.
 
+use std::cmp::Reverse;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Acknowledged, Alert, AlertRule};
+use super::{Acknowledged, Alert, AlertRule, AlertState};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{KeyId, Network};
@@ -17,7 +19,8 @@ use crate::key::{KeyId, Network};
 ///
 /// 1. There is one alert for a key and a rule. [`put`](Self::put) replaces it; its acknowledgement
 ///    stays if it was raised at the same time as the new one, and goes otherwise.
-/// 2. [`read`](Self::read) gives those that match, the latest raised first.
+/// 2. [`read`](Self::read) gives those that match: the open ones first, and of either kind the latest
+///    raised first. What was raised at the same time stands in the order of the texts of keys and rules.
 /// 3. A ledger that is also a [`KeyStore`](crate::store::KeyStore) forgets what it holds of a key when
 ///    that is deleted, and takes nothing of a key that is not there.
 /// 4. A ledger that cannot answer says [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
@@ -57,27 +60,127 @@ pub struct AlertRequest {
     pub keys: Option<Vec<KeyId>>,
     /// Only those of this rule.
     pub rule: Option<AlertRule>,
-    /// Only those that are open.
-    pub open: bool,
+    /// Only those in this state.
+    pub state: Option<AlertState>,
+    /// Only those that come after this place in the order.
+    pub after: Option<AlertPlace>,
     /// At most so many.
     pub most: usize,
 }
 
+/// Where an alert stands in the order of the list.
+///
+/// Its text holds nothing that would have to be escaped in a URL.
+///
+/// ```
+/// use mcp_api_keys::alert::{Alert, AlertPlace, AlertRule};
+/// use mcp_api_keys::{Timestamp, key::KeyId};
+///
+/// let now = Timestamp::from_millis(1_785_232_800_000);
+/// let place = Alert::new(KeyId::generate(now), AlertRule::Idle, now, 95, 90).place();
+/// assert_eq!(place.to_string().parse(), Ok(place));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "stores outside the crate compare it"
+)]
+pub struct AlertPlace {
+    /// Whether it is open.
+    pub state: AlertState,
+    /// When it was raised.
+    pub raised_at: Timestamp,
+    /// Which key it is about.
+    pub key: KeyId,
+    /// What about it.
+    pub rule: AlertRule,
+}
+
+impl AlertPlace {
+    /// Whether this place comes after `other`: the order of every ledger.
+    pub fn is_after(&self, other: &Self) -> bool {
+        self.rank() > other.rank()
+    }
+
+    /// Places compare as these do.
+    pub(crate) fn rank(&self) -> (bool, Reverse<Timestamp>, String, &'static str) {
+        (
+            self.state != AlertState::Open,
+            Reverse(self.raised_at),
+            self.key.to_string(),
+            self.rule.as_str(),
+        )
+    }
+}
+
+impl fmt::Display for AlertPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, rule, .. } = self;
+        let (state, at) = (self.state.as_str(), self.raised_at.as_millis());
+        write!(f, "{state}.{at}.{key}.{rule}")
+    }
+}
+
+impl FromStr for AlertPlace {
+    type Err = UnknownPlace;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split('.');
+        let mut part = || parts.next().ok_or(UnknownPlace(()));
+        let (state, at, key, rule) = (part()?, part()?, part()?, part()?);
+        if parts.next().is_some() {
+            return Err(UnknownPlace(()));
+        }
+        Ok(Self {
+            state: state.parse().map_err(|_| UnknownPlace(()))?,
+            raised_at: Timestamp::from_millis(at.parse().map_err(|_| UnknownPlace(()))?),
+            key: key.parse().map_err(|_| UnknownPlace(()))?,
+            rule: rule.parse().map_err(|_| UnknownPlace(()))?,
+        })
+    }
+}
+
+/// A text that names no place in the list of alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownPlace(());
+
+impl fmt::Display for UnknownPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is no place in the list of alerts")
+    }
+}
+
+impl std::error::Error for UnknownPlace {}
+
 impl AlertRequest {
-    /// The latest of all.
+    /// The first of all: the open ones, and then the latest of the others.
     pub fn latest(most: usize) -> Self {
         Self {
             keys: None,
             rule: None,
-            open: false,
+            state: None,
+            after: None,
             most,
         }
     }
 
     /// Only those that are open.
     #[must_use]
-    pub fn open(mut self) -> Self {
-        self.open = true;
+    pub fn open(self) -> Self {
+        self.in_state(AlertState::Open)
+    }
+
+    /// Only those in this state.
+    #[must_use]
+    pub fn in_state(mut self, state: AlertState) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Only those after this place: the last one's of the page before.
+    #[must_use]
+    pub fn after(mut self, place: AlertPlace) -> Self {
+        self.after = Some(place);
         self
     }
 
@@ -101,7 +204,10 @@ impl AlertRequest {
             .as_ref()
             .is_none_or(|keys| keys.contains(&alert.key))
             && self.rule.is_none_or(|rule| alert.rule == rule)
-            && (!self.open || alert.is_open())
+            && self.state.is_none_or(|state| alert.state == state)
+            && self
+                .after
+                .is_none_or(|place| alert.place().is_after(&place))
     }
 }
 

@@ -20,11 +20,13 @@ mod rules;
 mod settings;
 mod standing;
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::ledger::{AlertLedger, AlertRequest, KeyHabits};
+pub use self::ledger::{AlertLedger, AlertPlace, AlertRequest, KeyHabits, UnknownPlace};
 pub use self::rule::{AlertRule, UnknownAlertRule};
 pub(crate) use self::rules::{KeyFacts, Rules, Tally};
 pub use self::settings::AlertSettings;
@@ -72,6 +74,46 @@ pub enum AlertState {
     Resolved,
 }
 
+impl AlertState {
+    /// The state in a word: `open` or `resolved`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl fmt::Display for AlertState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for AlertState {
+    type Err = UnknownAlertState;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "open" => Ok(Self::Open),
+            "resolved" => Ok(Self::Resolved),
+            _ => Err(UnknownAlertState(())),
+        }
+    }
+}
+
+/// A text that names no state of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownAlertState(());
+
+impl fmt::Display for UnknownAlertState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("must be open or resolved")
+    }
+}
+
+impl std::error::Error for UnknownAlertState {}
+
 /// That somebody has seen to an alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
@@ -105,6 +147,16 @@ impl Alert {
     /// Whether its reason still stands.
     pub fn is_open(&self) -> bool {
         self.state == AlertState::Open
+    }
+
+    /// Where it stands in the order of the list.
+    pub fn place(&self) -> AlertPlace {
+        AlertPlace {
+            state: self.state,
+            raised_at: self.raised_at,
+            key: self.key,
+            rule: self.rule,
+        }
     }
 
     /// What it says, in a sentence without the key.

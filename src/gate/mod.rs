@@ -19,6 +19,7 @@ mod judge;
 mod refused;
 mod rules;
 mod shared;
+mod trace;
 mod usage;
 mod waiting;
 
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
+use tracing::Span;
 
 pub(crate) use self::admission::{Admission, Costs, Watch};
 use self::core::Core;
@@ -96,6 +98,18 @@ pub(crate) enum Attempt {
 pub(crate) struct Unproven {
     carrier: Carrier,
     question: Question,
+    span: Span,
+}
+
+impl Unproven {
+    fn attempt(carrier: Carrier, question: Question) -> Attempt {
+        let span = Span::none();
+        Attempt::Unproven(Self {
+            carrier,
+            question,
+            span,
+        })
+    }
 }
 
 enum Question {
@@ -124,22 +138,19 @@ impl Gate {
         }
     }
 
-    /// The part of [`admit`](Self::admit) that never waits; enough for every remembered key.
-    pub(crate) fn try_admit(&self, head: &mut Parts) -> Attempt {
+    /// The part that never waits; enough for every remembered key.
+    fn decide(&self, head: &mut Parts) -> Attempt {
         let decision = match self.remember(head) {
             Err(rejection) => Err(rejection),
             Ok((carrier, Memory::New(fingerprint, presented))) => {
-                let question = Question::New(fingerprint, presented);
-                return Attempt::Unproven(Unproven { carrier, question });
+                return Unproven::attempt(carrier, Question::New(fingerprint, presented));
             }
             Ok((carrier, Memory::Key(pass))) => {
                 let now = self.core.shared.clock.now();
                 match self.judge(head, pass, now, None) {
                     Ok(permit) => return Attempt::Decided(Ok(permit)),
                     Err((refused, pass)) => match self.again(head, refused, pass) {
-                        Ok(question) => {
-                            return Attempt::Unproven(Unproven { carrier, question });
-                        }
+                        Ok(question) => return Unproven::attempt(carrier, question),
                         Err(rejection) => Err(rejection),
                     },
                 }
@@ -201,15 +212,15 @@ impl Gate {
         }
     }
 
-    /// Finds out what [`try_admit`](Self::try_admit) could not know, then decides.
-    pub(crate) async fn resume(
+    /// Finds out what [`decide`](Self::decide) could not know, then decides.
+    async fn find_out(
         &self,
         head: &mut Parts,
-        unproven: Unproven,
+        carrier: Carrier,
+        question: Question,
     ) -> Result<Permit, Rejection> {
-        let carrier = unproven.carrier;
         let since = self.core.shared.clock.now().ticks;
-        let pass = match unproven.question {
+        let pass = match question {
             Question::Aged(pass) => Ok(pass),
             Question::New(fingerprint, presented) => self
                 .prove(head, fingerprint, presented)

@@ -4,9 +4,15 @@ use super::KeyManager;
 use crate::alert::{Acknowledged, Alert, AlertLedger, AlertRequest, AlertRule};
 use crate::error::{Error, ErrorKind};
 use crate::key::KeyId;
+#[cfg(feature = "admin")]
+use crate::store::{KeyFilter, PageRequest};
 
 /// How many alerts are given at once, at most.
 const MOST: usize = 1_000;
+
+/// How many keys of a member are looked through for a number.
+#[cfg(feature = "admin")]
+const LOOKED_THROUGH: usize = 200;
 
 impl KeyManager {
     /// Whether alerts are kept: [`ApiKeysBuilder::alerts`](crate::ApiKeysBuilder::alerts).
@@ -14,8 +20,8 @@ impl KeyManager {
         self.office.records.alerts.is_some()
     }
 
-    /// Reads alerts, the latest raised first, at most a thousand: the last one of each key and rule. An
-    /// admin is told of all, a member of those about their own keys.
+    /// Reads alerts, at most a thousand: the last one of each key and rule, the open ones first and then
+    /// the latest. An admin is told of all, a member of those about their own keys.
     ///
     /// # Errors
     ///
@@ -56,6 +62,31 @@ impl KeyManager {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::NotFound, "there is no such alert")),
         }
+    }
+
+    /// How many alerts are open, counted up to `most`; nothing if alerts are not kept, or to members with
+    /// more keys than are looked through for a number.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`.
+    #[cfg(feature = "admin")]
+    pub(crate) async fn open_alerts(&self, most: usize) -> Result<Option<usize>, Error> {
+        let Some(ledger) = self.office.records.alerts.as_deref() else {
+            return Ok(None);
+        };
+        let mut request = AlertRequest::latest(most).open();
+        if let Some(owner) = self.principal.confined_to() {
+            let mut filter = KeyFilter::all();
+            filter.owner = Some(owner.clone());
+            let page = PageRequest::first(LOOKED_THROUGH);
+            let found = self.office.store.list(&filter, page).await?;
+            if found.next.is_some() {
+                return Ok(None);
+            }
+            request.keys = Some(found.records.iter().map(|record| record.id).collect());
+        }
+        ledger.read(&request).await.map(|open| Some(open.len()))
     }
 
     fn ledger(&self) -> Result<&dyn AlertLedger, Error> {

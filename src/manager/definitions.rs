@@ -4,6 +4,7 @@ use super::reach::unknown_owner;
 use super::{ATTEMPTS, KeyManager, Principal, too_many_changes, validate};
 use crate::audit::{Act, AuditAction};
 use crate::error::{Error, ErrorKind};
+use crate::event::EventData;
 use crate::key::{Owner, OwnerId, Plan, PlanName, Role, Subject, SubjectKind};
 use crate::rights::{read_owner, read_plan};
 use crate::store::{Document, DocumentPage};
@@ -245,7 +246,9 @@ impl KeyManager {
         let written = self.office.store.put_document(&document, &act).await;
         // Also if the answer got lost: it may have been written.
         self.office.live.definition_changed(&document.subject);
-        written
+        let revision = written?;
+        self.tell_defined(document.subject, act);
+        Ok(revision)
     }
 
     async fn undefine(&self, subject: Subject) -> Result<(), Error> {
@@ -259,7 +262,20 @@ impl KeyManager {
             .remove_document(&subject, document.revision, &act)
             .await;
         self.office.live.definition_changed(&subject);
-        removed.map(drop)
+        let _ = removed?;
+        self.tell_defined(subject, act);
+        Ok(())
+    }
+
+    /// Tells listeners of an act that is committed.
+    fn tell_defined(&self, subject: Subject, act: Act) {
+        let (action, actor) = (act.action, act.actor);
+        let data = EventData::Defined {
+            subject,
+            action,
+            actor,
+        };
+        self.office.events.tell(act.at, data);
     }
 
     fn definition_act(&self, action: AuditAction) -> Act {

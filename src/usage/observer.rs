@@ -13,6 +13,9 @@ use crate::key::KeyId;
 /// What it does must be quick, since nothing is written down meanwhile: hand on what takes longer. A
 /// panic ends nothing but this call.
 pub trait UsageObserver: fmt::Debug + Send + Sync + 'static {
+    /// Whether anybody is to be told at present. An update that nobody listens to is not put together.
+    fn listens(&self) -> bool;
+
     /// Usage was noted.
     fn observed(&self, update: &UsageUpdate<'_>);
 }

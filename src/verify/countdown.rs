@@ -3,6 +3,7 @@
 use super::{ATTEMPTS, Work};
 use crate::audit::{Act, AuditAction};
 use crate::error::{Error, ErrorKind};
+use crate::event::EventData;
 use crate::key::{CredentialId, KeyInfo, KeyRecord};
 
 impl Work {
@@ -32,6 +33,12 @@ impl Work {
                 Ok(Ok(revision)) => {
                     record.revision = revision;
                     self.live.changed(&record);
+                    let data = EventData::Act {
+                        key: record.id,
+                        action: act.action,
+                        actor: act.actor,
+                    };
+                    self.events.tell(now, data);
                     return Ok(());
                 }
                 Ok(Err(error)) if error.kind() == ErrorKind::Conflict => {}

@@ -39,6 +39,7 @@ pub(crate) use self::scheme::StoredHash;
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::event::Events;
 use crate::key::{ApiKey, Carrier, Credential, CredentialId, Handle, KeyRecord, ParsedKey};
 use crate::live::Live;
 use crate::rejection::RejectionKind;
@@ -68,6 +69,7 @@ struct Work {
     lookups: tokio::sync::Semaphore,
     deadline: Duration,
     clock: Arc<dyn Clock>,
+    events: Events,
     counts: Arc<Counts>,
 }
 
@@ -91,6 +93,13 @@ pub struct VerifyStats {
     pub slow_hashes: u64,
     /// Proven keys that are remembered, approximately.
     pub cached_keys: u64,
+    /// Slow hashes that run at this moment.
+    pub hashes_running: u64,
+    /// Slow hashes that wait for their turn.
+    pub hashes_waiting: u64,
+    /// Slow hashes that were refused, because too many waited or their turn did not come in time. Each
+    /// was answered with a 503.
+    pub hashes_refused: u64,
 }
 
 /// What verification of one text came to.
@@ -124,6 +133,7 @@ pub(crate) struct Settings {
     pub(crate) cached_keys: u64,
     pub(crate) keys_at_hand: usize,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Events,
 }
 
 impl Verifier {
@@ -147,6 +157,7 @@ impl Verifier {
                 lookups: tokio::sync::Semaphore::new(settings.lookups),
                 deadline: settings.deadline,
                 clock: Arc::clone(&settings.clock),
+                events: settings.events,
                 counts: Arc::default(),
             }),
             flights: Flights::default(),
@@ -250,7 +261,11 @@ impl Verifier {
     }
 
     pub(crate) fn stats(&self) -> VerifyStats {
+        let load = self.work.pool.load();
         VerifyStats {
+            hashes_running: load.running,
+            hashes_waiting: load.waiting,
+            hashes_refused: load.refused,
             lookups: self.work.counts.lookups.load(Ordering::Relaxed),
             slow_hashes: self.work.counts.slow_hashes.load(Ordering::Relaxed),
             cached_keys: self.work.cache.len(),

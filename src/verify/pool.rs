@@ -7,6 +7,7 @@
 //!    frees neither while the hash still burns.
 //! 4. A buffer is wiped before it is used for another key.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,18 @@ pub(crate) struct HashPool {
     admitted: Arc<Semaphore>,
     buffers: Arc<Buffers>,
     deadline: Duration,
+    permits: usize,
+    places: usize,
+    refused: AtomicU64,
+}
+
+/// How busy a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PoolLoad {
+    pub(crate) running: u64,
+    pub(crate) waiting: u64,
+    /// Hashes for which there was no place in the queue, or no permit in time, so far.
+    pub(crate) refused: u64,
 }
 
 struct Buffers {
@@ -59,6 +72,9 @@ impl HashPool {
                 kept_blocks,
             }),
             deadline,
+            permits,
+            places: admitted,
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -67,12 +83,12 @@ impl HashPool {
         &self,
         hash: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
-        let place = Arc::clone(&self.admitted)
-            .try_acquire_owned()
-            .map_err(|_| PoolError::Busy)?;
+        let Ok(place) = Arc::clone(&self.admitted).try_acquire_owned() else {
+            return Err(self.busy());
+        };
         let permit = Arc::clone(&self.running).acquire_owned();
         let Ok(Ok(permit)) = tokio::time::timeout(self.deadline, permit).await else {
-            return Err(PoolError::Busy);
+            return Err(self.busy());
         };
         self.start((place, permit), hash).await
     }
@@ -104,6 +120,22 @@ impl HashPool {
         tokio::task::spawn_blocking(move || hash(&mut lease.memory))
             .await
             .map_err(|_| PoolError::Failed)
+    }
+
+    fn busy(&self) -> PoolError {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        PoolError::Busy
+    }
+
+    /// How busy it is at this moment.
+    pub(crate) fn load(&self) -> PoolLoad {
+        let held = |all: usize, of: &Semaphore| all.saturating_sub(of.available_permits()) as u64;
+        let running = held(self.permits, &self.running);
+        PoolLoad {
+            running,
+            waiting: held(self.places, &self.admitted).saturating_sub(running),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
     }
 
     /// How many hashes could start at this moment.

@@ -90,6 +90,7 @@ async fn the_document_tells_the_routes() {
         let place = path
             .replace("{id}", "key_00VZwwy0Fq9zX3Uvt4pS0L")
             .replace("{handle}", "ATgKlpEa")
+            .replace("{rule}", "idle")
             .replace("{name}", "nothing");
         // No path knows this one.
         let answer = api.ask("OPTIONS", &place).key(&root).send().await;

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod bodies;
 mod browsers;
 mod conditions;
@@ -23,6 +24,7 @@ mod keys;
 mod many;
 mod me;
 mod members;
+mod refusals;
 mod replays;
 mod reports;
 mod rights;

@@ -72,6 +72,12 @@ async fn usage_is_told_to_those_whose_it_is() {
     let last = api.read(&ada, &format!("/keys/{me}/last-use")).await;
     assert_eq!(last["last_use"]["carrier"], "bearer");
     let roots = id(&api.read(&root, "/me").await);
+    let key = api.read(&root, &format!("/keys/{me}")).await;
+    assert_eq!(key["last_use"]["carrier"], "bearer");
+    assert_eq!(key["last_use"]["credential"], 1);
+    let reader = api.key_with(&["keys:admin", "keys:read"]).await;
+    let key = api.read(&reader, &format!("/keys/{me}")).await;
+    assert_eq!(key.get("last_use"), None, "it may not read usage");
     for path in [
         format!("/keys/{roots}/last-use"),
         format!("/usage?key={roots}"),

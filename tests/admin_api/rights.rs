@@ -25,10 +25,11 @@ pub(crate) fn operations() -> Vec<(String, String, Option<String>)> {
 }
 
 /// Asks for something that is not there, with a body that can be read.
-async fn ask(api: &Api, key: Option<&str>, method: &str, path: &str) -> Answer {
+pub(crate) async fn ask(api: &Api, key: Option<&str>, method: &str, path: &str) -> Answer {
     let path = path
         .replace("{id}", "key_00VZwwy0Fq9zX3Uvt4pS0L")
         .replace("{handle}", "ATgKlpEa")
+        .replace("{rule}", "idle")
         .replace("{name}", "nothing");
     let body = match (method, path.as_str()) {
         ("POST", "/keys") => json!({ "name": "new" }),
@@ -80,7 +81,7 @@ async fn each_act_asks_for_its_scope_and_no_other() {
         .iter()
         .filter_map(|(_, _, scope)| scope.clone())
         .collect();
-    assert_eq!(scopes.len(), 8, "{scopes:?}");
+    assert_eq!(scopes.len(), 10, "{scopes:?}");
     for (method, path, scope) in all {
         let Some(scope) = scope else {
             continue;

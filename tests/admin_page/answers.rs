@@ -61,6 +61,7 @@ async fn pages(world: &World) -> Vec<String> {
         "/audit",
         "/safety",
         "/usage",
+        "/alerts",
         "/keys?name=nothing",
         "/keys?owner=%00",
         "/audit?since=soon",
@@ -92,6 +93,7 @@ async fn every_answer_is_kept_by_nobody_and_runs_nothing() {
         ("/sign-out", StatusCode::METHOD_NOT_ALLOWED),
         ("/keys/key_0", StatusCode::NOT_FOUND),
         ("/keys?after=x", StatusCode::UNPROCESSABLE_ENTITY),
+        ("/alerts/acknowledge", StatusCode::METHOD_NOT_ALLOWED),
         ("/owners/edit?id=nobody", StatusCode::NOT_FOUND),
     ] {
         let answer = browser.get(path).await;

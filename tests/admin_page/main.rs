@@ -10,6 +10,7 @@
     clippy::disallowed_methods
 )]
 
+mod alerts;
 mod answers;
 mod escaping;
 mod forms;

@@ -74,6 +74,9 @@ async fn keeps_the_contract(store: &(impl KeyStore + AlertLedger)) {
     store.put(&[again.clone()]).await.unwrap();
     assert_eq!(store.read(&of_one).await.unwrap(), [again.clone()]);
 
+    keeps_its_order(store, one, two).await;
+    store.put(&[idle.clone(), again.clone()]).await.unwrap();
+
     // What is usual.
     let habits = |key, seconds| KeyHabits {
         key,
@@ -109,6 +112,65 @@ async fn keeps_the_contract(store: &(impl KeyStore + AlertLedger)) {
     assert_eq!(store.habits(10).await.unwrap(), []);
 }
 
+/// The open ones first, and then the latest; page by page it is the same list.
+async fn keeps_its_order(store: &(impl KeyStore + AlertLedger), one: KeyId, two: KeyId) {
+    let mut expected = Vec::new();
+    for (key, rule, raised, state) in [
+        (one, AlertRule::Errors, 3, AlertState::Resolved),
+        (two, AlertRule::Errors, 3, AlertState::Resolved),
+        (one, AlertRule::Spike, 9, AlertState::Resolved),
+        (one, AlertRule::Idle, 2, AlertState::Open),
+        (two, AlertRule::Idle, 2, AlertState::Open),
+        (two, AlertRule::Spike, 4, AlertState::Open),
+    ] {
+        let mut alert = Alert::new(key, rule, at(raised), 1, 1);
+        alert.state = state;
+        alert.resolved_at = (!alert.is_open()).then(|| at(10));
+        expected.push(alert);
+    }
+    store.put(&expected).await.unwrap();
+    expected.sort_by_key(|alert| {
+        let name = (alert.key.to_string(), alert.rule.as_str());
+        (!alert.is_open(), std::cmp::Reverse(alert.raised_at), name)
+    });
+    let all = AlertRequest::latest(100);
+    for request in [
+        all.clone(),
+        all.clone().open(),
+        all.clone().in_state(AlertState::Resolved),
+        all.clone().of_rule(AlertRule::Spike),
+        all.clone().of_key(two),
+        all.clone().of_key(one).in_state(AlertState::Resolved),
+    ] {
+        let matching = expected.iter().filter(|alert| request.matches(alert));
+        let matching: Vec<Alert> = matching.cloned().collect();
+        assert!(matching.len() > 1, "{request:?}");
+        assert_eq!(store.read(&request).await.unwrap(), matching, "{request:?}");
+        for most in 1..4 {
+            let mut page = request.clone();
+            page.most = most;
+            let mut paged = Vec::new();
+            loop {
+                let read = store.read(&page).await.unwrap();
+                let Some(last) = read.last() else { break };
+                page = page.clone().after(last.place());
+                paged.extend(read);
+            }
+            assert_eq!(paged, matching, "{most} at a time: {request:?}");
+        }
+        // From a place that nothing stands at, open or not.
+        for place in expected.iter().map(Alert::place) {
+            let after = request.clone().after(place);
+            let expected: Vec<_> = expected
+                .iter()
+                .filter(|alert| after.matches(alert))
+                .cloned()
+                .collect();
+            assert_eq!(store.read(&after).await.unwrap(), expected, "{after:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn memory() {
     keeps_the_contract(&MemoryStore::new()).await;
@@ -118,4 +180,11 @@ async fn memory() {
 async fn sqlite() {
     let store = SqliteStore::connect("sqlite::memory:").await.unwrap();
     keeps_the_contract(&store).await;
+}
+
+#[tokio::test]
+async fn postgres() {
+    if let Some(store) = crate::backends::postgres().await {
+        keeps_the_contract(&store).await;
+    }
 }

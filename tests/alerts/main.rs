@@ -8,7 +8,10 @@
     clippy::unwrap_used
 )]
 
+#[path = "../support/backends.rs"]
+mod backends;
 mod ledgers;
 mod metering;
+mod outages;
 mod webhooks;
 mod whole;

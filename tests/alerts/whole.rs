@@ -10,9 +10,10 @@ use mcp_api_keys::Clock as _;
 use mcp_api_keys::alert::{AlertLedger as _, AlertRequest, AlertRule, AlertSettings, AlertState};
 use mcp_api_keys::client_ip::PeerAddr;
 use mcp_api_keys::event::{EventData, EventStream, Heard};
+use mcp_api_keys::key::{Owner, Plan};
 use mcp_api_keys::store::MemoryStore;
 use mcp_api_keys::{
-    ApiKeys, Argon2Params, ErrorKind, IssuedKey, NewKey, Principal, RateLimit, SystemClock,
+    ApiKeys, Argon2Params, ErrorKind, Grace, IssuedKey, NewKey, Principal, RateLimit, SystemClock,
 };
 use tower::ServiceExt as _;
 
@@ -261,4 +262,51 @@ async fn alerts_without_usage_or_ledger_are_a_mistake_that_is_named() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(!keys.manager().keeps_alerts());
+}
+
+#[tokio::test]
+async fn definitions_and_the_start_of_a_grace_are_told() {
+    let store = MemoryStore::new();
+    let keys = keys_in(&store).await;
+    let mut events = keys.events();
+    let ada = keys.manager().acting_as(Principal::admin("ada"));
+    let owner = Owner::member("bob".parse().unwrap());
+    let owner = ada.put_owner(owner).await.unwrap();
+    ada.suspend_owner(&owner.id).await.unwrap();
+    ada.remove_owner(&owner.id).await.unwrap();
+    let plan = Plan::new("gold".parse().unwrap());
+    let plan = ada.put_plan(plan).await.unwrap();
+    ada.remove_plan(&plan.name).await.unwrap();
+    assert!(ada.remove_plan(&plan.name).await.is_err());
+    let mut heard = Vec::new();
+    for _ in 0..5 {
+        let Some(Heard::Event(event)) = events.next().await else {
+            panic!("{heard:?}");
+        };
+        assert!(matches!(&event.data, EventData::Defined { actor, .. } if actor == "ada"));
+        let json = serde_json::to_value(&*event).unwrap();
+        let subject = json["data"]["subject"].as_str().unwrap().to_owned();
+        heard.push((event.data.kind(), subject));
+    }
+    let expected = [
+        ("owner.defined", "owner:bob"),
+        ("owner.defined", "owner:bob"),
+        ("owner.deleted", "owner:bob"),
+        ("plan.defined", "plan:gold"),
+        ("plan.deleted", "plan:gold"),
+    ];
+    assert_eq!(
+        heard,
+        expected.map(|(kind, subject)| (kind, subject.to_owned()))
+    );
+
+    let key = ada.issue(NewKey::named("a").server("files")).await.unwrap();
+    let grace = Grace::FromFirstUse(Duration::from_secs(60));
+    let renewed = ada.rotate_with(key.info().id, grace).await.unwrap();
+    assert_eq!(ask(&keys, &key, "192.0.2.7").await, 200);
+    assert_eq!(ask(&keys, &renewed, "192.0.2.7").await, 200);
+    let told = wait_for(&mut events, "key.grace_started").await;
+    assert!(
+        matches!(told, EventData::Act { key: id, ref actor, .. } if id == key.info().id && actor == "system")
+    );
 }

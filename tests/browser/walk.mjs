@@ -307,6 +307,42 @@ async function revoke(page, key) {
   ok("and what changed", (await row.innerText()).includes("status"));
 }
 
+/** What came of calling with the revoked key. */
+async function alerts(page) {
+  const row = page.locator("main tbody tr", { hasText: "Revoked key used" }).first();
+  for (let tries = 0; tries < 60; tries += 1) {
+    await go(page, "/alerts");
+    if ((await row.count()) > 0) break;
+    await page.waitForTimeout(500);
+  }
+  ok("the alert is seen on the page", (await row.count()) > 0 && (await row.innerText()).includes("agent"));
+  ok("it is open", (await row.innerText()).includes("Open"));
+  const link = page.locator("nav a", { hasText: "Alerts" });
+  ok("and counted where it is linked", /[1-9]/.test(await link.innerText()), await link.innerText());
+  await picture(page, "alerts");
+  await toKey(page, "agent");
+  const section = page.locator("section", { has: page.locator("#alerts") });
+  ok("the key's page shows it", (await section.innerText()).includes("presented from 127.0.0.1 although it is revoked"),
+    await section.innerText());
+  await section.getByRole("button", { name: "Acknowledge: Revoked key used" }).click();
+  ok("it is acknowledged", (await told(page)).includes("seen to the alert"));
+  await go(page, "/alerts");
+  ok("and who has seen to it is told", (await row.innerText()).includes("ada"), await row.innerText());
+}
+
+/** When, from where and how the key was last used. */
+async function lastUse(page) {
+  const facts = page.locator("dl.facts").first();
+  for (let tries = 0; tries < 40; tries += 1) {
+    await toKey(page, "agent");
+    if ((await facts.innerText()).includes("read_note")) break;
+    await page.waitForTimeout(500);
+  }
+  const text = await facts.innerText();
+  ok("the last use tells from where and how",
+    /from 127\.0\.0\.1/.test(text) && text.includes("bearer token") && text.includes("read_note"), text);
+}
+
 async function member(page) {
   await go(page, "/owners/edit");
   await page.getByLabel("Name", { exact: true }).fill("bob");
@@ -427,6 +463,8 @@ async function everyPage(page) {
     ["plans", "/plans"],
     ["plan", "/plans/edit?name=free"],
     ["usage", "/usage"],
+    ["alerts", "/alerts"],
+    ["alerts-none", "/alerts?rule=spike"],
     ["audit", "/audit"],
     ["safety", "/safety"],
     ["not-found", "/keys/nowhere"],
@@ -485,12 +523,14 @@ try {
   await firstSteps(page);
   const first = await createAndCall(page);
   await usage(page);
+  await lastUse(page);
   await restrict(page, first);
   await meanwhile(page);
   const second = await renew(page, first);
   await switchOff(page, second);
   await sessionsDie(page);
   await revoke(page, second);
+  await alerts(page);
   await member(page);
   await fromElsewhere(page);
   await withoutScript();

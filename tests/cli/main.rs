@@ -10,6 +10,7 @@
     clippy::indexing_slicing
 )]
 
+mod alerts;
 mod audit;
 mod changes;
 mod connections;

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Empty;
+use mcp_api_keys::NewKey;
 
-use crate::support::{Answer, Client, bearer};
+use crate::support::{Answer, Client, bearer, issue};
 use crate::world::{Gateway, mirror, refused};
 
 async fn ask(url: &str, headers: &[(&str, &str)]) -> Answer {
@@ -81,4 +82,45 @@ async fn an_address_that_cannot_be_used_ends_the_start() {
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("--admin-listen"), "{errors}");
     assert!(output.stdout.is_empty(), "nothing is announced");
+}
+
+#[tokio::test]
+async fn metrics_ask_for_their_scope() {
+    let upstream = mirror().await;
+    let gateway = Gateway::start(&["--upstream", &upstream.url(""), "--admin-listen", "0"]).await;
+    let url = format!("{}/metrics", gateway.admin.clone().unwrap());
+    let refusal = ask(&url, &[]).await.refusal();
+    assert_eq!(refusal, (401, "missing_api_key".to_owned()));
+    let reader = gateway.created(&["--scope", "metrics:read"]).await;
+    let bearer_of_reader = bearer(&reader);
+    let answer = ask(&url, &[("authorization", &bearer_of_reader)]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.header("content-type").starts_with("text/plain"));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    for name in ["mcp_api_keys_cached_keys", "mcp_api_keys_alerts_open"] {
+        assert!(answer.text.contains(name), "{name}: {}", answer.text);
+    }
+    let star = bearer(&gateway.created(&["--scope", "*"]).await);
+    assert_eq!(ask(&url, &[("authorization", &star)]).await.status, 200);
+    let of_one = issue(&gateway.keys, NewKey::named("one").server("files"));
+    let others = [
+        gateway.created(&["--scope", "keys:*"]).await,
+        of_one.await,
+        issue(
+            &gateway.keys,
+            NewKey::named("star of one server")
+                .server("files")
+                .scope("*")
+                .unwrap(),
+        )
+        .await,
+    ];
+    for other in others {
+        let answer = ask(&url, &[("authorization", &bearer(&other))]).await;
+        assert_eq!(answer.refusal(), (403, "insufficient_scope".to_owned()));
+        assert!(!answer.text.contains("mcp_api_keys_"));
+    }
+    let elsewhere = ask(&gateway.url("/metrics"), &[]).await;
+    assert_eq!(elsewhere.status, 401, "and nowhere else");
+    assert!(!answer.text.contains(&reader[20..28]));
 }

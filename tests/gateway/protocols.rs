@@ -117,6 +117,63 @@ async fn over_tls_both_versions_are_spoken_as_the_caller_prefers() {
     );
 }
 
+/// The page's cookies are never sent without TLS then.
+#[tokio::test]
+async fn the_admin_address_speaks_tls_too() {
+    let certificate = Certificate::for_localhost();
+    let upstream = mirror().await;
+    let gateway = Gateway::start(&[
+        "--upstream",
+        &upstream.url(""),
+        "--admin-listen",
+        "0",
+        "--tls-cert",
+        &certificate.path("cert.pem"),
+        "--tls-key",
+        &certificate.path("key.pem"),
+    ])
+    .await;
+    let admin = gateway.admin.clone().unwrap();
+    assert!(admin.starts_with("https://127.0.0.1:"), "{admin}");
+    let io = TokioIo::new(certificate.connect(&admin, "http/1.1").await);
+    let (mut sender, connection) = http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let mut ask = async |path: &str, key: Option<&str>| {
+        let mut request = Request::get(path).header("host", "localhost");
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let answer = soon(sender.send_request(request)).await.unwrap();
+        let (head, body) = answer.into_parts();
+        body.collect().await.unwrap();
+        head
+    };
+    let page = ask("/sign-in", None).await;
+    assert_eq!(page.status, 200);
+    let cookie = page.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-"), "{cookie}");
+    assert!(
+        cookie.contains("Secure") && cookie.contains("HttpOnly"),
+        "{cookie}"
+    );
+    let key = gateway
+        .created(&["--scope", "keys:*", "--scope", "metrics:read"])
+        .await;
+    for path in ["/api/v1/keys", "/metrics"] {
+        assert_eq!(ask(path, None).await.status, 401, "{path}");
+        assert_eq!(ask(path, Some(&key)).await.status, 200, "{path}");
+    }
+    // In clear there is nothing to be had.
+    let address = admin.strip_prefix("https://").unwrap();
+    let plain = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(plain)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/sign-in").header("host", "localhost");
+    let request = request.body(Empty::<Bytes>::new()).unwrap();
+    assert!(soon(sender.send_request(request)).await.is_err());
+}
+
 #[tokio::test]
 async fn a_certificate_and_a_key_that_do_not_fit_end_the_start() {
     let (one, other) = (Certificate::for_localhost(), Certificate::for_localhost());

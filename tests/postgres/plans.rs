@@ -3,10 +3,15 @@
 use std::time::{Duration, Instant};
 
 use mcp_api_keys::Timestamp;
+use mcp_api_keys::alert::{Alert, AlertLedger, AlertRequest, AlertRule, AlertState};
 use mcp_api_keys::key::{Revision, StatusKind};
 use mcp_api_keys::store::{AuditPage, KeyFilter, KeyStore, PageRequest, PostgresStore};
 use mcp_api_keys::testing::act;
 use mcp_api_keys::testing::records::{handle, record};
+use mcp_api_keys::usage::{
+    BatchId, UsageBatch, UsageDelta, UsageDimension, UsageOf, UsageQuery, UsageRequest,
+    UsageRetention, UsageSink, UsageStep,
+};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -14,14 +19,21 @@ use crate::world::{ALONE, execute, percentile, schema};
 
 /// The tables that were read from end to end, and how often.
 async fn read_from_end_to_end(pool: &PgPool) -> Vec<(String, i64)> {
+    read_in_whole(pool, "api\\_key%").await
+}
+
+/// The same of the tables whose names are like this, but for those that hold next to nothing.
+async fn read_in_whole(pool: &PgPool, names: &str) -> Vec<(String, i64)> {
     // A session passes its counts on when it is idle, at most once a second.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     sqlx::query("SELECT 1").execute(pool).await.unwrap();
     sqlx::query_as(
         "SELECT relname::TEXT, seq_scan FROM pg_stat_user_tables
-         WHERE schemaname = current_schema() AND relname LIKE 'api\\_key%' AND seq_scan > 0
-           AND relname NOT IN ('api_key_counter', 'api_key_migrations') ORDER BY 1",
+         WHERE schemaname = current_schema() AND relname LIKE $1 AND seq_scan > 0
+           AND relname NOT IN ('api_key_counter', 'api_key_migrations', 'api_usage_gone',
+               'api_usage_recorders') ORDER BY 1",
     )
+    .bind(names)
     .fetch_all(pool)
     .await
     .unwrap()
@@ -203,6 +215,118 @@ async fn no_list_reads_a_table_from_end_to_end() {
         store.audit(&filter, AuditPage::newest(20)).await.unwrap();
     }
     assert_eq!(read_from_end_to_end(&pool).await, at_first);
+}
+
+/// However much usage and however many alerts there are, no question, no batch and no pruning reads a
+/// table from end to end.
+#[tokio::test]
+async fn usage_and_alerts_are_found_by_index() {
+    let _alone = ALONE.lock().await;
+    let schema = schema!();
+    let options: PgConnectOptions = schema.url.parse().unwrap();
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await
+        .unwrap();
+    let store = PostgresStore::with_pool(pool.clone()).await.unwrap();
+    for number in 1..=2_000 {
+        store.insert(&record(number), &act()).await.unwrap();
+    }
+    let alert = Alert::new(
+        record(1).id,
+        AlertRule::Idle,
+        Timestamp::from_millis(1),
+        2,
+        1,
+    );
+    store.put(&[alert]).await.unwrap();
+    execute(
+        &schema.url,
+        "INSERT INTO api_usage_series
+             (whose, credential, server, operation, outcome, status, carrier)
+         SELECT id, 1, 'files', o::TEXT, 'allowed', '2xx', 'bearer'
+         FROM api_keys, generate_series(1, 20) o;
+         INSERT INTO api_usage_series
+             (whose, credential, server, operation, outcome, status, carrier)
+         SELECT w, 1, 'files', o::TEXT, 'allowed', '2xx', 'bearer'
+         FROM unnest(ARRAY['*', '*server', '*operation', '*carrier']) w, generate_series(1, 20) o;
+         INSERT INTO api_usage_hours SELECT id, at, 7, 7, '12:3'
+         FROM api_usage_series, generate_series(24 * 20000, 24 * 20000 + 9) at;
+         INSERT INTO api_usage_days SELECT id, at, 7, 7, '12:3'
+         FROM api_usage_series, generate_series(20000, 20009) at;
+         INSERT INTO api_usage_last
+         SELECT id, 1785232800000, '192.0.2.7', 'bearer', 1, 'files', 'GET' FROM api_keys;
+         INSERT INTO api_key_alerts
+         SELECT k.id, r, k.revision % 3 = 0, k.revision, NULL, NULL, NULL, a.body
+         FROM api_keys k, api_key_alerts a,
+             unnest(ARRAY['errors', 'near_limit', 'new_network', 'spike']) r
+         WHERE a.rule = 'idle';
+         ANALYZE",
+    )
+    .await;
+
+    let at_first = read_in_whole(&pool, "api\\_%").await;
+    assert!(!at_first.is_empty(), "filling the tables is counted");
+    let day = |number: i64| Timestamp::from_millis(number * 86_400_000);
+    let one = || UsageOf::Keys(vec![record(77).id]);
+    let some = || UsageOf::Keys((1..50).map(|number| record(number).id).collect());
+    for of in [one, some, || UsageOf::All] {
+        for step in [UsageStep::Hour, UsageStep::Day] {
+            for by in [
+                None,
+                Some(UsageDimension::Operation),
+                Some(UsageDimension::Secret),
+            ] {
+                let mut query = UsageQuery::new(day(20_000), day(20_010), step);
+                query.by = by;
+                let request = UsageRequest::new(of(), &query);
+                // Often enough for the server to think of a plan for every question at once.
+                for _ in 0..7 {
+                    let read = UsageSink::read(&store, &request).await.unwrap();
+                    assert!(!read.is_empty(), "{request:?}");
+                }
+                let now = read_in_whole(&pool, "api\\_%").await;
+                assert_eq!(now, at_first, "{request:?}");
+            }
+        }
+    }
+    let all = AlertRequest::latest(50);
+    let deep = AlertRequest::latest(1_000).open();
+    let deep = AlertLedger::read(&store, &deep).await.unwrap();
+    for request in [
+        all.clone(),
+        all.clone().open(),
+        all.clone().in_state(AlertState::Resolved),
+        all.clone().of_rule(AlertRule::Spike),
+        all.clone().of_key(record(77).id),
+        all.clone().after(deep.last().unwrap().place()),
+    ] {
+        for _ in 0..7 {
+            let read = AlertLedger::read(&store, &request).await.unwrap();
+            assert!(!read.is_empty(), "{request:?}");
+        }
+        let now = read_in_whole(&pool, "api\\_%").await;
+        assert_eq!(now, at_first, "{request:?}");
+    }
+    for number in 1..=7 {
+        let id = BatchId {
+            recorder: 1,
+            number,
+        };
+        let mut row = UsageDelta::new(day(20_000), Some(record(number).id), 1);
+        row.server = Some("files".into());
+        let batch = UsageBatch::new(id, day(20_000), vec![row]);
+        store.write(&batch).await.unwrap();
+        store.last_uses(&[record(number).id]).await.unwrap();
+    }
+    let kept = UsageRetention {
+        hours: Duration::from_secs(5 * 3_600),
+        days: Duration::from_secs(5 * 86_400),
+    };
+    let end = day(20_000).saturating_add(Duration::from_secs(9 * 3_600));
+    assert!(store.prune(kept, end).await.unwrap(), "there is more");
+    assert_eq!(read_in_whole(&pool, "api\\_%").await, at_first);
 }
 
 /// A name that is too long for the index of names is found all the same.

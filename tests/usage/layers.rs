@@ -419,6 +419,10 @@ struct Seen {
 }
 
 impl UsageObserver for Watcher {
+    fn listens(&self) -> bool {
+        true
+    }
+
     fn observed(&self, update: &UsageUpdate<'_>) {
         let mut seen = self
             .0

@@ -19,7 +19,8 @@ use utoipa::{Modify, OpenApi};
 use super::fault::{FaultBody, FaultDetails, FaultType};
 use super::schema::KeyIdText;
 use super::{
-    answer, audit, bulk, connections, key_acts, keys, me, owners, plans, schema, shown, usage,
+    alerts, answer, audit, bulk, connections, key_acts, keys, me, owners, plans, schema, shown,
+    usage, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -38,7 +39,7 @@ use super::{
         key_acts::revoke, bulk::import, bulk::revoke, connections::list, connections::disconnect,
         connections::safety, owners::list, owners::read, owners::define, owners::suspend,
         owners::resume, owners::remove, plans::list, plans::read, plans::define, plans::remove,
-        audit::read, usage::series, usage::last, me::who, me::keys, me::rotate, me::revoke,
+        audit::read, alerts::list, alerts::acknowledge, webhooks::dead_letters, usage::series, usage::last, me::who, me::keys, me::rotate, me::revoke,
         serve,
     ),
     components(schemas(
@@ -52,6 +53,7 @@ use super::{
         (name = "owners", description = "Who may do what."),
         (name = "plans", description = "Limits that many keys share."),
         (name = "audit", description = "Who did what to which key."),
+        (name = "alerts", description = "What looks wrong about keys, and what could not be told of it."),
         (name = "usage", description = "What keys were used for."),
         (name = "me", description = "What a key may ask about itself."),
     ),
@@ -207,7 +209,7 @@ fn complete(path: &str, operation: &mut Operation) {
         || path.ends_with("/resume");
     // 400 also for more than one key.
     let mut statuses = vec!["400", "401", "403", "429", "503"];
-    if has_parameter(ParameterIn::Path) || path == "/usage" || path == "/audit" {
+    if has_parameter(ParameterIn::Path) || ["/usage", "/audit", "/alerts"].contains(&path) {
         statuses.push("404");
     }
     if has_parameter(ParameterIn::Header) {

@@ -128,9 +128,7 @@ pub(super) fn made(status: StatusCode, issued: &IssuedKey) -> Response {
 pub(super) async fn read(caller: Caller, Named(id): Named<KeyId>) -> Result<Response, Fault> {
     let manager = caller.may(Right::KeysRead).await?;
     let info = manager.get(id).await?;
-    let revision = info.revision;
-    let shown = standing(&manager, info).await?;
-    Ok(tagged(answer::json(StatusCode::OK, &shown), revision))
+    whole(&caller, &manager, info).await
 }
 
 /// Find a key by its handle
@@ -147,8 +145,17 @@ pub(super) async fn read(caller: Caller, Named(id): Named<KeyId>) -> Result<Resp
 pub(super) async fn find(caller: Caller, Named(handle): Named<Handle>) -> Result<Response, Fault> {
     let manager = caller.may(Right::KeysRead).await?;
     let info = manager.get_by_handle(handle.as_str()).await?;
-    let revision = info.revision;
-    let shown = standing(&manager, info).await?;
+    whole(&caller, &manager, info).await
+}
+
+/// All that one key is told of.
+async fn whole(caller: &Caller, manager: &KeyManager, info: KeyInfo) -> Result<Response, Fault> {
+    let (id, revision) = (info.id, info.revision);
+    let mut shown = standing(manager, info).await?;
+    if Right::UsageRead.is_held_by(caller.key()) {
+        // The key is shown without it where usage cannot be read.
+        shown.last_use = manager.last_use(id).await.ok().flatten();
+    }
     Ok(tagged(answer::json(StatusCode::OK, &shown), revision))
 }
 
@@ -165,6 +172,7 @@ pub(super) async fn standing(manager: &KeyManager, info: KeyInfo) -> Result<Show
         owner_active: owner.map(|owner| owner.active),
         rights: rights.map(ShownRights::from),
         quota_status: quotas.unwrap_or_default(),
+        last_use: None,
     })
 }
 

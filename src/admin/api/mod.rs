@@ -11,6 +11,7 @@
 //!    nowhere else.
 //! 6. The document at `/openapi.json` is made from the handlers, and names every answer there is.
 
+mod alerts;
 mod answer;
 mod asked;
 mod audit;
@@ -36,6 +37,7 @@ mod schema;
 mod scope;
 mod shown;
 mod usage;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -89,6 +91,8 @@ use crate::keys::ApiKeys;
 /// | `plans:read`, `plans:write` | read and define plans |
 /// | `usage:read` | read how keys were used |
 /// | `audit:read` | read the trail of acts |
+/// | `alerts:read` | read what looks wrong about keys, and which webhook messages were given up |
+/// | `alerts:write` | acknowledge alerts |
 ///
 /// `keys:*` grants the three that begin so. A `*` grants all of them to a key for all servers; to a
 /// key for some servers it grants everything *there*, and nothing here. A read-only key reads. Any

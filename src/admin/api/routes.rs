@@ -8,7 +8,10 @@ use axum::routing::{get, post};
 
 use super::browser::{Origins, keep_out};
 use super::fault::{PlainResponder, no_such_method, no_such_path};
-use super::{Office, audit, bulk, connections, document, key_acts, keys, me, owners, plans, usage};
+use super::{
+    Office, alerts, audit, bulk, connections, document, key_acts, keys, me, owners, plans, usage,
+    webhooks,
+};
 
 pub(super) fn router(office: Arc<Office>, origins: Origins) -> Router {
     let layer = office.keys.layer().any_server();
@@ -47,6 +50,9 @@ pub(super) fn router(office: Arc<Office>, origins: Origins) -> Router {
             get(plans::read).put(plans::define).delete(plans::remove),
         )
         .route("/audit", get(audit::read))
+        .route("/alerts", get(alerts::list))
+        .route("/alerts/{id}/{rule}/acknowledge", post(alerts::acknowledge))
+        .route("/webhooks/dead-letters", get(webhooks::dead_letters))
         .route("/usage", get(usage::series))
         .route("/me", get(me::who))
         .route("/me/keys", get(me::keys))

@@ -20,10 +20,12 @@ pub(super) enum Right {
     PlansWrite,
     UsageRead,
     AuditRead,
+    AlertsRead,
+    AlertsWrite,
 }
 
 impl Right {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::KeysAdmin,
         Self::KeysRead,
         Self::KeysWrite,
@@ -33,6 +35,8 @@ impl Right {
         Self::PlansWrite,
         Self::UsageRead,
         Self::AuditRead,
+        Self::AlertsRead,
+        Self::AlertsWrite,
     ];
 
     pub(super) const fn as_str(self) -> &'static str {
@@ -46,12 +50,17 @@ impl Right {
             Self::PlansWrite => "plans:write",
             Self::UsageRead => "usage:read",
             Self::AuditRead => "audit:read",
+            Self::AlertsRead => "alerts:read",
+            Self::AlertsWrite => "alerts:write",
         }
     }
 
     /// Whether acts by it change something.
     pub(super) const fn changes(self) -> bool {
-        matches!(self, Self::KeysWrite | Self::OwnersWrite | Self::PlansWrite)
+        matches!(
+            self,
+            Self::KeysWrite | Self::OwnersWrite | Self::PlansWrite | Self::AlertsWrite
+        )
     }
 
     /// Whether `key`, as it stands at present, holds it.

@@ -8,6 +8,7 @@ use super::schema::{
     NetworkRulesValue, OwnerText, PlanText, PreviousSecretValue, QuotaStatusValue, QuotaValue,
     RateLimitValue, RiskWord, RoleWord, ServersValue, SigningWord, StatusWord, TimeText,
 };
+use super::usage::LastUseValue;
 use crate::clock::Timestamp;
 use crate::key::{
     Access, Connection, Handle, KeyId, KeyInfo, KeyStatus, McpRules, Metadata, NetworkRules, Owner,
@@ -15,6 +16,7 @@ use crate::key::{
     ScopeSet, Servers, Signing,
 };
 use crate::manager::{Risk, RiskyKey};
+use crate::usage::LastUse;
 
 /// Everything about a key that is no secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -158,6 +160,11 @@ pub(super) struct ShownStanding {
     /// What it has used of its quotas, its plan's included.
     #[schema(value_type = Vec<QuotaStatusValue>)]
     pub(super) quota_status: Vec<QuotaStatus>,
+    /// When, from where and for what it was last used, where one key is read by a key that may read
+    /// usage and there was a use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LastUseValue, required = false)]
+    pub(super) last_use: Option<LastUse>,
 }
 
 /// What a key may do at present: its record, bounded by its owner, under its plan.

@@ -14,6 +14,16 @@ impl Fields {
         Self(pairs.map(plain).collect())
     }
 
+    /// The same with other values, where `change` has another one.
+    pub(super) fn with(mut self, change: impl Fn(&str) -> Option<String>) -> Self {
+        for (_, value) in &mut self.0 {
+            if let Some(changed) = change(value) {
+                *value = changed;
+            }
+        }
+        self
+    }
+
     /// The first value under `name`, without white space around it; empty if there is none.
     pub(super) fn get(&self, name: &str) -> &str {
         let mut values = self.0.iter().filter(|(known, _)| known == name);

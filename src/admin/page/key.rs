@@ -9,7 +9,7 @@ use super::notation::{Budget, Rate};
 use super::rights::Right;
 use super::shell::Section;
 use super::visit::Visit;
-use super::{connections, parts, times, trail as audit_trail, usage};
+use super::{alerts, connections, last_use, parts, times, trail as audit_trail, usage};
 use crate::audit::AuditFilter;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyInfo, KeyStatus, NameRules, QuotaStatus, Signing};
@@ -53,10 +53,11 @@ async fn shown(visit: &Visit, id: &str) -> Result<Response, Error> {
         (trail(visit, None))
         (head(visit, &key))
         (warnings(visit, &key, rights.as_ref()))
+        (alerts::of_key(visit, &key).await?)
         div.columns {
             section aria-labelledby="facts" {
                 h2 #facts { "Facts" }
-                (facts(visit, &key))
+                (facts(visit, &key, &last_use::of_key(visit, &key).await?))
             }
             section aria-labelledby="rights" {
                 h2 #rights { "Rights" }
@@ -125,7 +126,7 @@ fn warnings(visit: &Visit, key: &KeyInfo, rights: Option<&KeyInfo>) -> Markup {
     }
 }
 
-fn facts(visit: &Visit, key: &KeyInfo) -> Markup {
+fn facts(visit: &Visit, key: &KeyInfo, last_use: &Markup) -> Markup {
     let now = visit.now;
     html! {
         dl.facts {
@@ -147,12 +148,7 @@ fn facts(visit: &Visit, key: &KeyInfo) -> Markup {
             dt { "Created" } dd { (times::full(key.created_at, now)) }
             dt { "Changed" } dd { (times::full(key.updated_at, now)) }
             dt { "Last used" }
-            dd {
-                @match key.last_used_at {
-                    Some(time) => (times::full(time, now)),
-                    None => span.quiet { "Never" },
-                }
-            }
+            dd { (last_use) }
             dt { "Expires" }
             dd {
                 @match key.expires_at {

@@ -15,6 +15,7 @@
 //!    answer allows no script but the page's own file.
 
 mod acts;
+mod alerts;
 mod assets;
 mod audit;
 mod connections;
@@ -28,6 +29,8 @@ mod form_fields;
 mod guard;
 mod key;
 mod keys;
+mod last_use;
+mod letters;
 mod notation;
 mod origin;
 mod owners;
@@ -150,6 +153,8 @@ impl AdminPage {
             .route("/plans/edit", get(plans::edit).post(plans::save))
             .route("/plans/remove", post(plans::remove))
             .route("/usage", get(usage::overview))
+            .route("/alerts", get(alerts::list))
+            .route("/alerts/acknowledge", post(alerts::acknowledge))
             .route("/audit", get(audit::list))
             .route("/safety", get(safety::list))
             .fallback(problem::no_such_page)

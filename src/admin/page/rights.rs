@@ -22,6 +22,8 @@ pub(super) enum Right {
     WritePlans,
     ReadAudit,
     ReadUsage,
+    ReadAlerts,
+    WriteAlerts,
 }
 
 impl Right {
@@ -36,11 +38,16 @@ impl Right {
             Self::WritePlans => "plans:write",
             Self::ReadAudit => "audit:read",
             Self::ReadUsage => "usage:read",
+            Self::ReadAlerts => "alerts:read",
+            Self::WriteAlerts => "alerts:write",
         }
     }
 
     fn changes(self) -> bool {
-        matches!(self, Self::WriteKeys | Self::WriteOwners | Self::WritePlans)
+        matches!(
+            self,
+            Self::WriteKeys | Self::WriteOwners | Self::WritePlans | Self::WriteAlerts
+        )
     }
 
     /// Whether the key, as it stands at present, gives the right.

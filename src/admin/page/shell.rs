@@ -4,6 +4,9 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::key::KeyInfo;
 
+/// Up to how many open alerts are counted.
+pub(super) const COUNTED: usize = 100;
+
 /// The parts of the page that its navigation names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
@@ -12,6 +15,7 @@ pub(super) enum Section {
     Owners,
     Plans,
     Usage,
+    Alerts,
     Audit,
     Safety,
 }
@@ -33,6 +37,7 @@ pub(super) enum Notice {
     OwnerRemoved,
     PlanSaved,
     PlanRemoved,
+    Acknowledged,
 }
 
 impl Notice {
@@ -52,6 +57,7 @@ impl Notice {
             Self::OwnerRemoved => "The owner is removed.",
             Self::PlanSaved => "The plan is stored. Its keys have its limits from now on.",
             Self::PlanRemoved => "The plan is removed.",
+            Self::Acknowledged => "It is noted that you have seen to the alert.",
         }
     }
 }
@@ -66,6 +72,9 @@ pub(super) struct SignedIn<'a> {
     pub(super) sees_owners: bool,
     pub(super) sees_plans: bool,
     pub(super) sees_usage: bool,
+    pub(super) sees_alerts: bool,
+    /// How many alerts are open, if that is known.
+    pub(super) open_alerts: Option<usize>,
     pub(super) sees_audit: bool,
 }
 
@@ -123,6 +132,7 @@ impl Shell<'_> {
                             @if signed_in.sees_owners { (self.entry(Section::Owners, "/owners", "Owners")) }
                             @if signed_in.sees_plans { (self.entry(Section::Plans, "/plans", "Plans")) }
                             @if signed_in.sees_usage { (self.entry(Section::Usage, "/usage", "Usage")) }
+                            @if signed_in.sees_alerts { (self.alerts(signed_in.open_alerts)) }
                             (self.entry(Section::Safety, "/safety", "Safety"))
                             @if signed_in.sees_audit { (self.entry(Section::Audit, "/audit", "Audit")) }
                         }
@@ -136,6 +146,25 @@ impl Shell<'_> {
                         form method="post" action={ (self.base) "/sign-out" } {
                             input type="hidden" name="token" value=(signed_in.token);
                             button.plain type="submit" { "Sign out" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The way to the alerts, with how many there are to look at.
+    fn alerts(&self, open: Option<usize>) -> Markup {
+        let current = (self.section == Some(Section::Alerts)).then_some("page");
+        html! {
+            li {
+                a href={ (self.base) "/alerts" } aria-current=[current] {
+                    "Alerts"
+                    @if let Some(open) = open.filter(|open| *open > 0) {
+                        " "
+                        span.count {
+                            @if open < COUNTED { (open) } @else { (COUNTED - 1) "+" }
+                            span.hidden { " open" }
                         }
                     }
                 }

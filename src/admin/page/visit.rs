@@ -13,8 +13,9 @@ use super::desk::Desk;
 use super::fields::{Fields, query};
 use super::rights::{self, Right};
 use super::sessions::SessionHash;
-use super::shell::{Notice, Section, Shell, SignedIn};
+use super::shell::{COUNTED, Notice, Section, Shell, SignedIn};
 use super::{problem, sign_in};
+use crate::admin::redacted::redacted;
 use crate::clock::Timestamp;
 use crate::context::KeyContext;
 use crate::error::{Error, ErrorKind};
@@ -38,6 +39,8 @@ pub(super) struct Visit {
     /// What every form of the session carries.
     pub(super) token: String,
     pub(super) session: SessionHash,
+    /// How many alerts are open, where that is told.
+    open_alerts: Option<usize>,
     actor: String,
 }
 
@@ -73,15 +76,27 @@ impl FromRequestParts<Arc<Desk>> for Visit {
                 return Err(signed_out(Some(&rejection)));
             }
         };
+        let (is_admin, actor) = (
+            principal.confined_to().is_none(),
+            principal.actor().to_owned(),
+        );
+        let manager = desk.manager().acting_as(principal);
+        let is_told = head.method == Method::GET && Right::ReadAlerts.of(key.key());
+        // A page is shown without the number where it cannot be read.
+        let open_alerts = match is_told {
+            true => manager.open_alerts(COUNTED).await.ok().flatten(),
+            false => None,
+        };
         Ok(Self {
-            is_admin: principal.confined_to().is_none(),
-            actor: principal.actor().to_owned(),
-            manager: desk.manager().acting_as(principal),
+            is_admin,
+            actor,
+            open_alerts,
+            manager,
             key,
             base,
             tls,
             now: now.wall,
-            query: Fields::parse(head.uri.query().unwrap_or_default().as_bytes()),
+            query: query_of(head, desk),
             token: found.token,
             session: found.hash,
             desk: Arc::clone(desk),
@@ -134,6 +149,8 @@ impl Visit {
                 sees_owners: self.is_admin && self.may(Right::ReadOwners),
                 sees_plans: self.may(Right::ReadPlans),
                 sees_usage: self.may(Right::ReadUsage),
+                sees_alerts: self.may(Right::ReadAlerts),
+                open_alerts: self.open_alerts,
                 sees_audit: self.is_admin && self.may(Right::ReadAudit),
             }),
         };
@@ -166,6 +183,16 @@ impl Visit {
         let mark = if query.is_empty() { "" } else { "?" };
         format!("{}{path}{mark}{query}", self.base)
     }
+}
+
+/// What was asked for. It is shown again, in filters and links, so a key that was pasted into the wrong
+/// field is taken out.
+fn query_of(head: &Parts, desk: &Desk) -> Fields {
+    let query = head.uri.query().unwrap_or_default();
+    Fields::parse(query.as_bytes()).with(|value| {
+        let is_key = desk.inside.might_be_a_key(value);
+        is_key.then(|| redacted(value))
+    })
 }
 
 /// What the router is nested under, without a slash at its end.

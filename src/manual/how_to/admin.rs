@@ -4,6 +4,7 @@
 //! * [Beside the gateway](#beside-the-gateway)
 //! * [The first key](#the-first-key)
 //! * [Keys for members](#keys-for-members)
+//! * [Seeing to alerts](#seeing-to-alerts)
 //! * [Changing what was read](#changing-what-was-read)
 //! * [Sending a create again](#sending-a-create-again)
 //! * [From a page in a browser](#from-a-page-in-a-browser)
@@ -41,7 +42,8 @@
 //!
 //! prints `admin http://127.0.0.1:8081` as well, and serves the API there under `/api/v1`. A port alone is on
 //! the loopback address; `--admin-listen 10.0.0.5:8081` is another. With `--tls-cert` and `--tls-key` it
-//! speaks TLS as the gateway does. `/healthz` answers without a key.
+//! speaks TLS as the gateway does. `/healthz` answers without a key, and
+//! `/metrics` answers to keys with the scope `metrics:read`.
 //!
 //! # The first key
 //!
@@ -79,6 +81,16 @@
 //!
 //! `keys:admin` lets a key act on all keys, if its owner is an admin at that moment, or if it has no owner.
 //! Without it, an admin's key manages the admin's own.
+//!
+//! # Seeing to alerts
+//!
+//! Where alerts are kept, `GET /alerts` lists them, the open ones first, to keys with `alerts:read`: all of them to
+//! an admin, those about their own keys to a member. `POST /alerts/{id}/{rule}/acknowledge` notes who has seen
+//! to one (`alerts:write`). `GET /webhooks/dead-letters` lists the messages that the process that answers gave up.
+//!
+//! ```text
+//! curl -H "Authorization: Bearer $KEY" 'http://127.0.0.1:8081/api/v1/alerts?state=open&limit=20'
+//! ```
 //!
 //! # Changing what was read
 //!

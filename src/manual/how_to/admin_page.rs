@@ -48,8 +48,9 @@
 //!
 //! Each part of the page takes a scope: `keys:read` to get in at all, `keys:write` to make, change, renew,
 //! revoke and delete keys, `owners:read` and `owners:write`, `plans:read` and `plans:write`, `audit:read`,
-//! `usage:read`. What changes anything takes a key with full access, too. A bare `*` stands for all of these
-//! in a key for all servers only: keys for one server are given it for the sake of that server.
+//! `usage:read`, `alerts:read` and `alerts:write`. What changes anything takes a key with full access, too.
+//! A bare `*` stands for all of these in a key for all servers only: keys for one server are given it for
+//! the sake of that server.
 //!
 //! A member who is to manage their own keys needs these scopes as an [owner](super::owners), and a key with
 //! them:

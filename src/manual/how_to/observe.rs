@@ -23,7 +23,18 @@
 //! | `client` | the caller's address, if it is known |
 //! | `key` | the id of the key, if it is a genuine one |
 //!
-//! Admitted requests leave no event. Wrap the app in a trace layer of your own to have a span for each; the
+//! Admitted requests leave no event. At `debug` each decision is a span, `api_key`, of the target
+//! `mcp_api_keys`: it begins when a key is looked for, holds what is asked of the store and the slow hash,
+//! and ends before the request goes on.
+//!
+//! | field | holds |
+//! |---|---|
+//! | `server` | the name of the server that the layer stands before, if it has one |
+//! | `handle` | the public handle of the key, if the request is let through |
+//! | `key` | the id of the key, if it is a genuine one |
+//! | `outcome` | `allowed`, or the kind of the rejection, such as `wrong_secret` |
+//!
+//! Where nothing listens at `debug`, it costs the comparison of two numbers. The
 //! [`Rejection`](crate::Rejection) stands in the extensions of a refused request's answer.
 //!
 //! # Events
@@ -89,7 +100,8 @@
 //! With the feature `metrics`, install a recorder of the [`metrics`](https://docs.rs/metrics) facade, then
 //! build the keys with [`metrics`](crate::ApiKeysBuilder::metrics). [`meter`](crate::meter) lists what
 //! there is. `mcp-keys serve --metrics-listen 127.0.0.1:9090` answers to `GET /metrics` in the text format of
-//! Prometheus; nobody is asked for a key there, so listen where only the collector reaches.
+//! Prometheus; nobody is asked for a key there, so listen where only the collector reaches. The listener
+//! of `--admin-listen` answers the same to keys with the scope `metrics:read`.
 //! `dashboards/mcp-api-keys.json` is a dashboard for Grafana over these metrics.
 //!
 //! # OpenTelemetry
@@ -98,7 +110,9 @@
 //!
 //! * traces and logs: a subscriber with `tracing-opentelemetry`, or `opentelemetry-appender-tracing` for the
 //!   events. Put a trace layer (that of `tower-http`, or `axum-tracing-opentelemetry`) *outside* the key
-//!   layer, so that refused requests have a span too. The path of a request may hold a key if you accept
+//!   layer: its span is then the parent of `api_key`, which a filter such as `info,mcp_api_keys=debug` lets
+//!   through, and shows how much of a request's time the decision took, and who was let through or why
+//!   not. The path of a request may hold a key if you accept
 //!   [keys in the path](super#keys-in-the-path): record the matched route instead of the path there.
 //! * metrics: let the collector scrape `/metrics` (its `prometheus` receiver), or install a recorder such as
 //!   `metrics-exporter-opentelemetry`.

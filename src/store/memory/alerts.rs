@@ -47,10 +47,7 @@ impl AlertLedger for MemoryStore {
         let state = self.state();
         let alerts = state.alerts.alerts.values();
         let mut found: Vec<_> = alerts.filter(|alert| request.matches(alert)).collect();
-        found.sort_by_key(|alert| {
-            let name = (alert.key.to_string(), alert.rule.as_str());
-            (Reverse(alert.raised_at), name)
-        });
+        found.sort_by_cached_key(|alert| alert.place().rank());
         Ok(found.into_iter().take(request.most).cloned().collect())
     }
 

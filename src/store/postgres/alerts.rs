@@ -11,7 +11,25 @@ use crate::alert::{Acknowledged, Alert, AlertLedger, AlertRequest, AlertRule, Ke
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::KeyId;
-use crate::store::rows::{AlertRow, alerts_json, habits_json, into_habits};
+use crate::store::rows::{AlertRow, AlertStart, alerts_json, habits_json, into_habits};
+
+/// In the order of the index on state and time, so that a page is read without sorting all the rest. Of
+/// some keys, by the primary key.
+macro_rules! read {
+    ($whose:literal) => {
+        concat!(
+            "SELECT acknowledged_at, acknowledged_by, body FROM api_key_alerts
+             WHERE is_open >= $1 AND (is_open, raised_at) <= ($2, $3)
+               AND ((is_open, raised_at) < ($2, $3) OR (key_id, rule) > ($4, $5))
+               AND ($6::TEXT IS NULL OR rule = $6)",
+            $whose,
+            " ORDER BY is_open DESC, raised_at DESC, key_id, rule LIMIT $8"
+        )
+    };
+}
+
+const READ: &str = read!(" AND $7::TEXT[] IS NULL");
+const READ_OF_KEYS: &str = read!(" AND key_id = ANY ($7::TEXT[])");
 
 #[async_trait]
 impl AlertLedger for PostgresStore {
@@ -41,24 +59,24 @@ impl AlertLedger for PostgresStore {
     }
 
     async fn read(&self, request: &AlertRequest) -> Result<Vec<Alert>, Error> {
+        let from = AlertStart::of(request);
         let keys = request.keys.as_ref();
         let keys: Option<Vec<String>> =
             keys.map(|keys| keys.iter().map(KeyId::to_string).collect());
         bounded(async {
             let mut lease = self.lease().await?;
-            let rows: Vec<AlertRow> = query_as(
-                "SELECT acknowledged_at, acknowledged_by, body FROM api_key_alerts
-                 WHERE is_open >= $1 AND ($2::TEXT IS NULL OR rule = $2)
-                   AND ($3::TEXT[] IS NULL OR key_id = ANY ($3))
-                 ORDER BY raised_at DESC, key_id, rule LIMIT $4",
-            )
-            .bind(request.open)
-            .bind(request.rule.map(AlertRule::as_str))
-            .bind(keys)
-            .bind(i64::try_from(request.most).unwrap_or(i64::MAX))
-            .fetch_all(lease.connection()?)
-            .await
-            .map_err(failed)?;
+            let rows: Vec<AlertRow> = query_as(if keys.is_some() { READ_OF_KEYS } else { READ })
+                .bind(from.lowest)
+                .bind(from.is_open)
+                .bind(from.raised_at)
+                .bind(from.key)
+                .bind(from.rule)
+                .bind(request.rule.map(AlertRule::as_str))
+                .bind(keys)
+                .bind(i64::try_from(request.most).unwrap_or(i64::MAX))
+                .fetch_all(lease.connection()?)
+                .await
+                .map_err(failed)?;
             rows.into_iter().map(AlertRow::into_alert).collect()
         })
         .await

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 
 use super::{Unreadable, corrupt, to_json};
-use crate::alert::{Acknowledged, Alert, KeyHabits};
+use crate::alert::{Acknowledged, Alert, AlertRequest, AlertState, KeyHabits};
 use crate::clock::Timestamp;
 use crate::error::Error;
 
@@ -27,6 +27,41 @@ impl AlertRow {
                 at: Timestamp::from_millis(at),
             });
         Ok(alert)
+    }
+}
+
+/// From where to where a list of alerts is read, in the order of `(is_open, raised_at)` from the highest
+/// to the lowest, and then of key and rule from the lowest on.
+pub(in crate::store) struct AlertStart {
+    /// The lowest value of `is_open`.
+    pub(in crate::store) lowest: bool,
+    pub(in crate::store) is_open: bool,
+    pub(in crate::store) raised_at: i64,
+    pub(in crate::store) key: String,
+    pub(in crate::store) rule: &'static str,
+}
+
+impl AlertStart {
+    pub(in crate::store) fn of(request: &AlertRequest) -> Self {
+        let lowest = request.state == Some(AlertState::Open);
+        let highest = request.state != Some(AlertState::Resolved);
+        match request.after {
+            // All that are resolved come after a place among the open ones.
+            Some(place) if highest || place.state == AlertState::Resolved => Self {
+                lowest,
+                is_open: place.state == AlertState::Open,
+                raised_at: place.raised_at.as_millis(),
+                key: place.key.to_string(),
+                rule: place.rule.as_str(),
+            },
+            _ => Self {
+                lowest,
+                is_open: highest,
+                raised_at: i64::MAX,
+                key: String::new(),
+                rule: "",
+            },
+        }
     }
 }
 

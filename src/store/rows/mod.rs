@@ -13,7 +13,7 @@ use std::fmt;
 use serde_json::error::Category;
 use sqlx::FromRow;
 
-pub(super) use self::alerts::{AlertRow, alerts_json, habits_json, into_habits};
+pub(super) use self::alerts::{AlertRow, AlertStart, alerts_json, habits_json, into_habits};
 pub(super) use self::audit::AuditRow;
 pub(super) use self::documents::DocumentRow;
 #[cfg(feature = "postgres")]

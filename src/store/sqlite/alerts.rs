@@ -9,7 +9,25 @@ use crate::alert::{Acknowledged, Alert, AlertLedger, AlertRequest, AlertRule, Ke
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::KeyId;
-use crate::store::rows::{AlertRow, alerts_json, habits_json, into_habits, to_json};
+use crate::store::rows::{AlertRow, AlertStart, alerts_json, habits_json, into_habits, to_json};
+
+/// In the order of the index on state and time, so that a page is read without sorting all the rest. Of
+/// some keys, by the primary key.
+macro_rules! read {
+    ($whose:literal) => {
+        concat!(
+            "SELECT acknowledged_at, acknowledged_by, body FROM api_key_alerts
+             WHERE is_open >= ?1 AND (is_open, raised_at) <= (?2, ?3)
+               AND ((is_open, raised_at) < (?2, ?3) OR (key_id, rule) > (?4, ?5))
+               AND (?6 IS NULL OR rule = ?6)",
+            $whose,
+            " ORDER BY is_open DESC, raised_at DESC, key_id, rule LIMIT ?7"
+        )
+    };
+}
+
+const READ: &str = read!(" AND ?8 IS NULL");
+const READ_OF_KEYS: &str = read!(" AND key_id IN (SELECT value FROM json_each(?8))");
 
 #[async_trait]
 impl AlertLedger for SqliteStore {
@@ -37,20 +55,21 @@ impl AlertLedger for SqliteStore {
     }
 
     async fn read(&self, request: &AlertRequest) -> Result<Vec<Alert>, Error> {
+        let from = AlertStart::of(request);
         let keys = request.keys.as_ref();
-        let rows: Vec<AlertRow> = query_as(
-            "SELECT acknowledged_at, acknowledged_by, body FROM api_key_alerts
-             WHERE is_open >= ?1 AND (?2 IS NULL OR rule = ?2)
-               AND (?3 IS NULL OR key_id IN (SELECT value FROM json_each(?3)))
-             ORDER BY raised_at DESC, key_id, rule LIMIT ?4",
-        )
-        .bind(request.open)
-        .bind(request.rule.map(AlertRule::as_str))
-        .bind(keys.map(|keys| to_json("keys", keys)).transpose()?)
-        .bind(i64::try_from(request.most).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed)?;
+        let keys = keys.map(|keys| to_json("keys", keys)).transpose()?;
+        let rows: Vec<AlertRow> = query_as(if keys.is_some() { READ_OF_KEYS } else { READ })
+            .bind(from.lowest)
+            .bind(from.is_open)
+            .bind(from.raised_at)
+            .bind(from.key)
+            .bind(from.rule)
+            .bind(request.rule.map(AlertRule::as_str))
+            .bind(i64::try_from(request.most).unwrap_or(i64::MAX))
+            .bind(keys)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed)?;
         rows.into_iter().map(AlertRow::into_alert).collect()
     }
 

@@ -268,7 +268,7 @@ impl Recorder {
             !is_alone
         });
         drop(queues);
-        let seen = book.close_page(at, !self.observers.is_empty(), &self.keeping, |number| {
+        let seen = book.close_page(at, self.is_heard(), &self.keeping, |number| {
             lock(&self.servers).text(number)
         });
         drop(book);
@@ -280,6 +280,14 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    /// Whether any observer listens. One that panics does not.
+    fn is_heard(&self) -> bool {
+        self.observers.iter().any(|observer| {
+            let asked = std::panic::AssertUnwindSafe(|| observer.listens());
+            std::panic::catch_unwind(asked).unwrap_or(false)
+        })
     }
 
     pub(crate) fn stats(&self) -> UsageStats {
@@ -314,3 +322,6 @@ impl Drop for Recorder {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

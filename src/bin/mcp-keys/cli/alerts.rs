@@ -1,6 +1,6 @@
 //! `alerts`: what looks wrong about keys.
 
-use mcp_api_keys::alert::{Alert, AlertRequest};
+use mcp_api_keys::alert::{Alert, AlertRequest, AlertState};
 use serde_json::json;
 
 use super::Keys;
@@ -17,7 +17,8 @@ const MOST: usize = 1_000;
 pub(super) fn alerts(args: &Alerts, keys: &Keys, output: Output) -> Result<(), Failure> {
     keys.manage(async |manager| {
         let mut request = AlertRequest::latest(MOST);
-        (request.open, request.rule) = (args.open, args.rule);
+        request.state = args.open.then_some(AlertState::Open);
+        request.rule = args.rule;
         if let Some(key) = &args.key {
             let info = find(manager, key, output).await?;
             if let Some(rule) = args.acknowledge {
@@ -39,7 +40,7 @@ fn row(alert: &Alert) -> [String; 6] {
     let seen_to_by = alert.acknowledged.as_ref().map(|by| by.by.clone());
     [
         to_the_second(alert.raised_at),
-        if alert.is_open() { "open" } else { "resolved" }.to_owned(),
+        alert.state.to_string(),
         alert.key.to_string(),
         alert.rule.to_string(),
         or_dash(seen_to_by.unwrap_or_default()),

@@ -6,6 +6,7 @@
 //! | `/healthz` | nothing |
 //! | `/api/v1/openapi.json` | nothing |
 //! | `/api/v1` and below | a key with the scopes of the act |
+//! | `/metrics` | a key with the scope `metrics:read` |
 //! | everything else | the page: a session that began with a key |
 //!
 //! Names under which it may be asked, and keys in queries, are treated as by the gateway.
@@ -15,10 +16,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use mcp_api_keys::ApiKeys;
 use mcp_api_keys::admin::{AdminApi, AdminPage};
+use mcp_api_keys::key::{Scope, Servers};
+use mcp_api_keys::layer::{Respond, StandardResponder};
+use mcp_api_keys::{ApiKeys, KeyContext, Rejection};
+use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::answers::{self, Shape};
 use super::config::Config;
@@ -27,6 +34,12 @@ use super::hosts::Hosts;
 use super::listen::Answers;
 use super::query;
 use super::route::{ask, health};
+use super::watching::METRICS;
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The scope that reads metrics.
+const READ_METRICS: &str = "metrics:read";
 
 /// Where the API is, by convention.
 const API: &str = "/api/v1";
@@ -39,15 +52,56 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    pub(super) fn new(config: &Config, keys: &ApiKeys) -> Self {
+    pub(super) fn new(config: &Config, keys: &ApiKeys, metrics: Option<PrometheusHandle>) -> Self {
         let page = AdminPage::new(keys).https(config.tls.is_some());
+        let mut router = Router::new()
+            .nest(API, AdminApi::new(keys).into_router())
+            .merge(page.into_router());
+        if let Some(handle) = metrics {
+            router = router.merge(metering(keys, handle));
+        }
         Self {
-            router: Router::new()
-                .nest(API, AdminApi::new(keys).into_router())
-                .merge(page.into_router()),
+            router,
             hosts: config.admin_hosts.clone(),
             formats: config.formats.clone().into(),
         }
+    }
+}
+
+/// The metrics, behind the key layer.
+fn metering(keys: &ApiKeys, handle: PrometheusHandle) -> Router {
+    let show = async move |request: axum::extract::Request| {
+        let (head, _) = request.into_parts();
+        match may_read(head.extensions.get::<KeyContext>()) {
+            Ok(()) => {
+                let headers = [(CONTENT_TYPE, METRICS), (CACHE_CONTROL, NO_STORE)];
+                (headers, handle.render()).into_response()
+            }
+            Err(rejection) => {
+                let answer = StandardResponder::new().respond(&rejection, &head);
+                answer.map(Body::from)
+            }
+        }
+    };
+    Router::new()
+        .route("/metrics", get(show))
+        .layer(keys.layer().any_server())
+}
+
+/// Whether a key has the scope. As for the API, a bare `*` counts in a key for all servers only.
+fn may_read(key: Option<&KeyContext>) -> Result<(), Rejection> {
+    let required: Vec<Scope> = READ_METRICS.parse().into_iter().collect();
+    let key = key.map(KeyContext::key);
+    let holds = key.is_some_and(|key| {
+        let mut grants = key.scopes.iter();
+        grants.any(|grant| {
+            let covers = required.iter().all(|scope| grant.covers_scope(scope));
+            covers && (grant.as_str() != "*" || key.servers == Servers::All)
+        })
+    });
+    match holds && !required.is_empty() {
+        true => Ok(()),
+        false => Err(Rejection::scope_missing(required.into())),
     }
 }
 

@@ -183,12 +183,15 @@ pub(crate) async fn serve(args: ServeArgs, store: &setup::Store) -> Result<(), E
         shared.check().await?;
         builder = shared.limit(builder);
     }
-    let builder = config.watching.set_up(builder, store.alerts()).await?;
+    let watching = config
+        .watching
+        .set_up(builder, store.alerts(), config.admin_listen.is_some());
+    let (builder, metrics) = watching.await?;
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let gateway = Gateway::new(&config, &keys)?;
     let admin = config.admin_listen.clone().map(|address| Place {
         address,
-        service: Admin::new(&config, &keys),
+        service: Admin::new(&config, &keys, metrics),
         word: "admin",
     });
     let gateway = Place {

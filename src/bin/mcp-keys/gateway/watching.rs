@@ -1,7 +1,7 @@
 //! What tells of the keys while the gateway serves: alerts, webhooks, metrics.
 //!
 //! 1. Metrics have a listener of their own, which asks nobody for a key and answers to `GET /metrics`
-//!    alone.
+//!    alone. The admin listener shows the same to keys with the scope `metrics:read`.
 //! 2. The secret of webhooks stands in the environment, and no error repeats it or a URL.
 
 use std::convert::Infallible;
@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -36,7 +37,8 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "URL", hide_env_values = true)]
     pub(super) webhook: Vec<String>,
 
-    /// Address of a listener that answers to GET /metrics, for Prometheus, without a key
+    /// Address of a listener that answers to GET /metrics, for Prometheus, without a key; the admin
+    /// listener answers the same to keys with the scope metrics:read
     #[arg(long, value_name = "ADDR")]
     pub(super) metrics_listen: Option<String>,
 }
@@ -95,12 +97,14 @@ impl Merge {
 }
 
 impl Watching {
-    /// Sets up what tells of the keys. To be called before they are built.
+    /// Sets up what tells of the keys. To be called before they are built. What shows the metrics is
+    /// returned, if they are wanted on the admin listener or on their own.
     pub(super) async fn set_up(
         &self,
         builder: ApiKeysBuilder,
         ledger: Box<dyn AlertLedger>,
-    ) -> Result<ApiKeysBuilder, Error> {
+        has_admin: bool,
+    ) -> Result<(ApiKeysBuilder, Option<PrometheusHandle>), Error> {
         let mut builder = builder.alert_ledger(ledger);
         if self.alerts {
             builder = builder.alerts(AlertSettings::default());
@@ -108,14 +112,16 @@ impl Watching {
         for webhook in &self.webhooks {
             builder = builder.webhook(webhook.clone());
         }
-        if let Some(address) = &self.metrics {
-            let recorder = PrometheusBuilder::new().install_recorder();
-            let handle =
-                recorder.map_err(|error| Error::failed("metrics cannot be set up", error))?;
-            show_metrics(address, handle).await?;
-            builder = builder.metrics();
+        if self.metrics.is_none() && !has_admin {
+            return Ok((builder, None));
         }
-        Ok(builder)
+        // There are counters and gauges alone, so nothing grows while nobody collects.
+        let recorder = PrometheusBuilder::new().install_recorder();
+        let handle = recorder.map_err(|error| Error::failed("metrics cannot be set up", error))?;
+        if let Some(address) = &self.metrics {
+            show_metrics(address, handle.clone()).await?;
+        }
+        Ok((builder.metrics(), Some(handle)))
     }
 }
 
@@ -158,12 +164,15 @@ async fn show_metrics(
     Ok(())
 }
 
+/// How metrics are written.
+pub(super) const METRICS: HeaderValue =
+    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
 fn answer<B>(request: &Request<B>, handle: &PrometheusHandle) -> Response<Full<Bytes>> {
     let of = |status, text: String| {
         let mut answer = Response::new(Full::new(Bytes::from(text)));
         *answer.status_mut() = status;
-        let plain = http::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-        answer.headers_mut().insert("content-type", plain);
+        answer.headers_mut().insert(CONTENT_TYPE, METRICS);
         answer
     };
     match (request.method(), request.uri().path()) {

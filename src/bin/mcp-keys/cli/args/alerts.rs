@@ -6,7 +6,10 @@ use mcp_api_keys::alert::AlertRule;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A gateway watches keys while it serves, and writes down what it finds some seconds late. The list has
-the last alert of each key and rule, the latest first, at most a thousand.
+the last alert of each key and rule, the open ones first and then the latest, at most a thousand.
+
+Webhook messages that were given up are not here: they are held by the process that posts them, and
+listed by its admin API (GET /webhooks/dead-letters) and the page of alerts.
 
 Rules: spike, errors, new_network, revoked_used, expired_used, near_limit, near_quota,
 expiring_soon, idle.
