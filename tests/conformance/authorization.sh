@@ -78,7 +78,7 @@ key=$("$binary" --store "$store" bootstrap ada </dev/null | grep -oE 'mcp_sk_[0-
     die "$binary did not make the first admin"
 # Nothing is asked of the server behind: it need not be there.
 RUST_LOG=trace start gateway "$binary" --store "$store" serve --listen 127.0.0.1:0 \
-    --route notes=http://127.0.0.1:9 --oauth --oauth-scope notes:read --oauth-client-documents
+    --route notes=http://127.0.0.1:9 --oauth --oauth-scope notes:read --oauth-client-documents '*'
 issuer=$url
 port=$(free_port)
 client=$(register "$issuer/oauth/register" "http://127.0.0.1:$port/callback")
