@@ -10,6 +10,9 @@ use http::header::{
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+/// An answer that stands for what went wrong. In a box, since it is larger than what goes well.
+pub(super) type Refusal = Box<Response<Bytes>>;
+
 /// JSON that no cache keeps.
 pub(super) fn json(status: StatusCode, body: &Value) -> Response<Bytes> {
     let mut answer = Response::new(Bytes::from(body.to_string()));

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 
-use super::answer::see_other;
+use super::answer::{Refusal, see_other};
 use super::body::{self, FORM, Fault};
 use super::consent::{Offer, Question};
 use super::metadata::{AUTHORIZE, SIGN_IN};
@@ -46,11 +46,11 @@ async fn asked(server: &Server, head: &Parts) -> Response<Bytes> {
     let params = Params::parse(query.as_bytes());
     let asked = match Asked::read(server, &params, server.caller(head)).await {
         Ok(asked) => asked,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     match who(server, head, &asked).await {
         Ok(person) => ask(server, &asked, &person, None).await,
-        Err(answer) => answer,
+        Err(answer) => *answer,
     }
 }
 
@@ -69,11 +69,11 @@ pub(super) async fn decide(State(server): State<Arc<Server>>, request: Request) 
 async fn decided(server: &Server, head: &Parts, form: &Params) -> Response<Bytes> {
     let asked = match Asked::read(server, form, server.caller(head)).await {
         Ok(asked) => asked,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let person = match who(server, head, &asked).await {
         Ok(person) => person,
-        Err(answer) => return answer,
+        Err(answer) => return *answer,
     };
     let seal = form.get("seal").unwrap_or_default();
     let now = server.clock().now().wall;
@@ -123,7 +123,7 @@ async fn decided(server: &Server, head: &Parts, form: &Params) -> Response<Bytes
 }
 
 /// Who makes the request; otherwise what they are answered.
-async fn who(server: &Server, head: &Parts, asked: &Asked) -> Result<Person, Response<Bytes>> {
+async fn who(server: &Server, head: &Parts, asked: &Asked) -> Result<Person, Refusal> {
     let (authorize, sign_in) = (
         server.issuer().path(AUTHORIZE),
         server.issuer().path(SIGN_IN),
@@ -134,7 +134,7 @@ async fn who(server: &Server, head: &Parts, asked: &Asked) -> Result<Person, Res
     let visit = Visit::new(head, &back, &sign_in, server.issuer().is_tls());
     match server.sign_in.who(&visit).await {
         Visitor::Known(person) => Ok(person),
-        Visitor::Unknown(answer) => Err(answer),
+        Visitor::Unknown(answer) => Err(answer.into()),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::layer::StandardResponder;
 use crate::limit::FailureLimiter;
 
 /// How many documents of clients are fetched for one address.
-const FETCHES: RateLimit = RateLimit::per_minute(30);
+const FETCHES_A_MINUTE: u32 = 30;
 
 /// An authorization server for MCP servers behind these keys. Cloning is cheap.
 ///
@@ -213,7 +213,7 @@ impl OAuthBuilder {
             seal: self.seal,
             documents: self.documents.map(Documents::new).transpose()?,
             registrar: self.registration.map(Registrar::new).transpose()?,
-            fetches: FailureLimiter::new(&FETCHES),
+            fetches: FailureLimiter::new(&RateLimit::per_minute(FETCHES_A_MINUTE)),
             lifetimes: self.lifetimes,
         };
         Ok(OAuth {

@@ -15,7 +15,8 @@ pub(super) struct Repeated;
 impl Params {
     pub(super) fn parse(text: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(text).take(MOST + 1);
-        Self(pairs.into_owned().collect())
+        let owned = pairs.map(|(name, value)| (name.into_owned(), value.into_owned()));
+        Self(owned.collect())
     }
 
     /// The value of a parameter.

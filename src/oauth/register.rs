@@ -16,7 +16,7 @@ use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer::{fault, json, later, unavailable};
+use super::answer::{Refusal, fault, json, later, unavailable};
 use super::body::{self, JSON};
 use super::document::shown_name;
 use super::redirect;
@@ -151,11 +151,11 @@ pub(super) async fn register(State(server): State<Arc<Server>>, request: Request
     };
     let body = match body::read(&head.headers, body, JSON).await {
         Ok(body) => body,
-        Err(fault) => return served(metadata(fault.text())),
+        Err(fault) => return served(*metadata(fault.text())),
     };
     let wire = match wanted(&body) {
         Ok(wire) => wire,
-        Err(answer) => return served(answer),
+        Err(answer) => return served(*answer),
     };
     let now = server.clock().now();
     if let Err(wait) = registrar.count(server.caller(&head), now.ticks) {
@@ -187,10 +187,11 @@ pub(super) async fn register(State(server): State<Arc<Server>>, request: Request
     )
 }
 
-fn wanted(body: &[u8]) -> Result<Wire, Response<Bytes>> {
+fn wanted(body: &[u8]) -> Result<Wire, Refusal> {
     let wire: Wire = serde_json::from_slice(body)
         .map_err(|_| metadata("the body is not the JSON of a client's metadata"))?;
-    let bad_uri = |text: &str| fault(StatusCode::BAD_REQUEST, "invalid_redirect_uri", text);
+    let bad_uri =
+        |text: &str| Refusal::from(fault(StatusCode::BAD_REQUEST, "invalid_redirect_uri", text));
     if wire.redirect_uris.is_empty() {
         return Err(bad_uri("redirect_uris is missing"));
     }
@@ -230,6 +231,6 @@ fn taken(client: &RegisteredClient) -> Response<Bytes> {
     json(StatusCode::CREATED, &body)
 }
 
-fn metadata(text: &str) -> Response<Bytes> {
-    fault(StatusCode::BAD_REQUEST, "invalid_client_metadata", text)
+fn metadata(text: &str) -> Refusal {
+    fault(StatusCode::BAD_REQUEST, "invalid_client_metadata", text).into()
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::answer::see_other;
+use super::answer::{Refusal, see_other};
 use super::client::{Client, Unfit};
 use super::page::problem;
 use super::params::Params;
@@ -76,14 +76,14 @@ impl Asked {
         server: &Server,
         params: &Params,
         from: Option<IpAddr>,
-    ) -> Result<Self, Response<Bytes>> {
+    ) -> Result<Self, Refusal> {
         let client = client(server, params, from).await?;
         let back = Back {
             redirect_uri: redirect_uri(&client, params)?,
             state: params.get("state").map(str::to_owned),
             issuer: server.issuer().as_str().to_owned(),
         };
-        let wrong = |code: &str, text: &str| Err(back.with_error(code, text));
+        let wrong = |code: &str, text: &str| Err(back.with_error(code, text).into());
         if params.one("resource").is_err() {
             return wrong("invalid_target", "only one resource can be asked for");
         }
@@ -146,18 +146,17 @@ impl Asked {
     }
 }
 
-async fn client(
-    server: &Server,
-    params: &Params,
-    from: Option<IpAddr>,
-) -> Result<Client, Response<Bytes>> {
-    let bad = |text: &str| problem(StatusCode::BAD_REQUEST, "This link is broken", text);
+fn bad(text: &str) -> Refusal {
+    problem(StatusCode::BAD_REQUEST, "This link is broken", text).into()
+}
+
+async fn client(server: &Server, params: &Params, from: Option<IpAddr>) -> Result<Client, Refusal> {
     let id = match params.one("client_id") {
         Ok(Some(id)) => id,
         Ok(None) => return Err(bad("It does not say which program asks.")),
         Err(_) => return Err(bad("It names the program that asks more than once.")),
     };
-    server.client(id, from).await.map_err(|unfit| match unfit {
+    let unknown = |unfit| match unfit {
         Unfit::Unknown => problem(
             StatusCode::BAD_REQUEST,
             "Unknown program",
@@ -174,11 +173,12 @@ async fn client(
             "No answer",
             "The program cannot be looked up at the moment. Try again in a while.",
         ),
-    })
+    };
+    let client = server.client(id, from).await;
+    client.map_err(|unfit| unknown(unfit).into())
 }
 
-fn redirect_uri(client: &Client, params: &Params) -> Result<String, Response<Bytes>> {
-    let bad = |text: &str| problem(StatusCode::BAD_REQUEST, "This link is broken", text);
+fn redirect_uri(client: &Client, params: &Params) -> Result<String, Refusal> {
     match params.one("redirect_uri") {
         Ok(Some(uri)) if redirect::is_registered(uri, client.redirect_uris()) => Ok(uri.to_owned()),
         Ok(Some(_)) => Err(bad(

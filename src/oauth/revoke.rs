@@ -18,7 +18,7 @@ pub(super) async fn revoke(State(server): State<Arc<Server>>, request: Request) 
     let (head, body) = request.into_parts();
     let form = match token::read(&head, body).await {
         Ok(form) => form,
-        Err(answer) => return served(answer),
+        Err(answer) => return served(*answer),
     };
     let from = server.caller(&head);
     if let Some(wait) = server.blocked_for(from) {

@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::answer::{self, fault, later, unavailable};
+use super::answer::{self, Refusal, fault, later, unavailable};
 use super::body::{self, FORM};
 use super::params::Params;
 use super::pkce;
@@ -30,7 +30,7 @@ pub(super) async fn redeem(State(server): State<Arc<Server>>, request: Request) 
     let (head, body) = request.into_parts();
     let form = match read(&head, body).await {
         Ok(form) => form,
-        Err(answer) => return served(answer),
+        Err(answer) => return served(*answer),
     };
     let from = server.caller(&head);
     if let Some(wait) = server.blocked_for(from) {
@@ -40,21 +40,20 @@ pub(super) async fn redeem(State(server): State<Arc<Server>>, request: Request) 
     let redeemed = match form.get("grant_type") {
         Some("authorization_code") => by_code(&server, &form, from).await,
         Some("refresh_token") => by_refresh_token(&server, &form, from).await,
-        Some(_) => Err(fault(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            "grant_type must be authorization_code or refresh_token",
-        )),
+        Some(_) => {
+            let text = "grant_type must be authorization_code or refresh_token";
+            Err(bad("unsupported_grant_type", text))
+        }
         None => Err(invalid("grant_type is missing")),
     };
     served(match redeemed {
         Ok(tokens) => granted(&tokens),
-        Err(answer) => answer,
+        Err(answer) => *answer,
     })
 }
 
 /// Reads a form for programs.
-pub(super) async fn read(head: &Parts, body: axum::body::Body) -> Result<Params, Response<Bytes>> {
+pub(super) async fn read(head: &Parts, body: axum::body::Body) -> Result<Params, Refusal> {
     if head.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(invalid("parameters belong into the body"));
     }
@@ -68,7 +67,7 @@ pub(super) async fn read(head: &Parts, body: axum::body::Body) -> Result<Params,
         let mut answer = fault(StatusCode::UNAUTHORIZED, "invalid_client", text);
         let challenge = HeaderValue::from_static("Basic realm=\"oauth\"");
         answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        return Err(answer);
+        return Err(answer.into());
     }
     Ok(form)
 }
@@ -77,7 +76,7 @@ async fn by_code(
     server: &Server,
     form: &Params,
     from: Option<IpAddr>,
-) -> Result<ConnectionTokens, Response<Bytes>> {
+) -> Result<ConnectionTokens, Refusal> {
     let client = client_id(form)?;
     let code = form.get("code").ok_or_else(|| invalid("code is missing"))?;
     let (id, consented) = match server.vault().take(code).await {
@@ -102,7 +101,7 @@ fn check(
     form: &Params,
     client: &ClientId,
     consented: &Consented,
-) -> Result<(), Response<Bytes>> {
+) -> Result<(), Refusal> {
     if client != consented.client() {
         return Err(bad_grant("the code was given to another client"));
     }
@@ -121,8 +120,7 @@ fn check(
             .place(Some(text))
             .is_none_or(|place| Some(place.url.as_str()) != consented.resource())
     {
-        let text = "the code is for another resource";
-        return Err(fault(StatusCode::BAD_REQUEST, "invalid_target", text));
+        return Err(bad("invalid_target", "the code is for another resource"));
     }
     Ok(())
 }
@@ -131,12 +129,12 @@ async fn by_refresh_token(
     server: &Server,
     form: &Params,
     from: Option<IpAddr>,
-) -> Result<ConnectionTokens, Response<Bytes>> {
+) -> Result<ConnectionTokens, Refusal> {
     let client = client_id(form)?;
     let token = form
         .get("refresh_token")
         .ok_or_else(|| invalid("refresh_token is missing"))?;
-    let bad_target = |text| fault(StatusCode::BAD_REQUEST, "invalid_target", text);
+    let bad_target = |text| bad("invalid_target", text);
     let place = match form.get("resource") {
         None => None,
         Some(text) => match server.place(Some(text)) {
@@ -169,14 +167,11 @@ async fn by_refresh_token(
     }
 }
 
-fn client_id(form: &Params) -> Result<ClientId, Response<Bytes>> {
+fn client_id(form: &Params) -> Result<ClientId, Refusal> {
     let text = form.get("client_id");
     let text = text.ok_or_else(|| invalid("client_id is missing"))?;
-    let no_such = |_| {
-        let text = "there is no such client";
-        fault(StatusCode::BAD_REQUEST, "invalid_client", text)
-    };
-    text.parse().map_err(no_such)
+    text.parse()
+        .map_err(|_| bad("invalid_client", "there is no such client"))
 }
 
 fn granted(tokens: &ConnectionTokens) -> Response<Bytes> {
@@ -196,29 +191,35 @@ fn granted(tokens: &ConnectionTokens) -> Response<Bytes> {
     answer::json(StatusCode::OK, &body)
 }
 
-fn invalid(text: &str) -> Response<Bytes> {
-    fault(StatusCode::BAD_REQUEST, "invalid_request", text)
+fn bad(code: &str, text: &str) -> Refusal {
+    fault(StatusCode::BAD_REQUEST, code, text).into()
 }
 
-fn bad_grant(text: &str) -> Response<Bytes> {
-    fault(StatusCode::BAD_REQUEST, "invalid_grant", text)
+fn invalid(text: &str) -> Refusal {
+    bad("invalid_request", text)
+}
+
+fn bad_grant(text: &str) -> Refusal {
+    bad("invalid_grant", text)
 }
 
 /// What the manager could not do. What it forbids has been taken from the owner since they consented.
-fn failed(error: &Error) -> Response<Bytes> {
+fn failed(error: &Error) -> Refusal {
     match error.kind() {
         ErrorKind::Forbidden | ErrorKind::InvalidInput | ErrorKind::NotFound => {
             tracing::info!(%error, "a program was not connected");
             bad_grant("the person may no longer give what they consented to")
         }
-        ErrorKind::Unavailable | ErrorKind::Conflict => unavailable(),
+        // The code was presented again while its connection was being made.
+        ErrorKind::Conflict => bad_grant("the code was used before"),
+        ErrorKind::Unavailable => unavailable().into(),
         ErrorKind::Corrupt => {
             tracing::error!(
                 error = error as &dyn std::error::Error,
                 "the token endpoint cannot answer"
             );
             let text = "something is broken";
-            fault(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text)
+            fault(StatusCode::INTERNAL_SERVER_ERROR, "server_error", text).into()
         }
     }
 }

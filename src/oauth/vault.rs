@@ -61,7 +61,7 @@ impl<'a> Vault<'a> {
     ///
     /// `Forbidden`, if the owner is suspended, or has to be known and is not; `Unavailable`.
     pub(super) async fn rights(&self, owner: &OwnerId) -> Result<Rights, Error> {
-        self.0.principal_of(owner).await?;
+        let _: Principal = self.0.principal_of(owner).await?;
         Ok(Rights(self.0.owner(owner).await?))
     }
 
