@@ -193,8 +193,8 @@ pub use self::key::{ApiKey, Carrier, KeyFormat, RateLimit};
 pub use self::keys::{ApiKeys, ApiKeysBuilder};
 pub use self::layer::{ApiKeyLayer, RequireScopeLayer, SignedRequestLayer};
 pub use self::manager::{
-    Grace, ImportKey, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey, Principal, Risk, RiskyKey,
-    SafetyPage, Withdrawn,
+    ConnectionTokens, Grace, ImportKey, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewConnection,
+    NewKey, Principal, RefusedRenewal, Renewal, Risk, RiskyKey, SafetyPage, Withdrawn,
 };
 pub use self::rejection::{Rejection, RejectionKind, RejectionType};
 pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper, VerifyStats};

@@ -493,6 +493,7 @@ mod tests {
             (WrongSecret, 401, 401, "invalid_api_key", "16"),
             (Revoked, 401, 401, "invalid_api_key", "16"),
             (Expired, 401, 401, "expired_api_key", "16"),
+            (TokenExpired, 401, 401, "expired_api_key", "16"),
             (Disabled, 401, 401, "disabled_api_key", "16"),
             (AddressDenied, 403, 403, "ip_not_allowed", "7"),
             (ServerDenied, 403, 403, "server_not_allowed", "7"),
