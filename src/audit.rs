@@ -1,4 +1,4 @@
-//! The trail of acts on keys, owners and plans: who did what to which, when, and from where.
+//! The trail of acts on keys, owners, plans and what connections are made from: who did what to which, when, and from where.
 //!
 //! Every write to a store carries the [`Act`] that it is, and the store keeps both in one
 //! transaction: there is no change without an entry and no entry without a change.
@@ -79,6 +79,19 @@ pub enum AuditAction {
     Deleted,
     /// An owner's or a plan's definition was stored, as a new one or in place of an earlier one.
     Defined,
+    /// It was made as a connection, for a program that uses it on its owner's behalf.
+    Connected,
+    /// Its program was given the next access token and the next refresh token.
+    Renewed,
+    /// It was withdrawn, since a refresh token or an authorization code was presented that had been
+    /// used before: somebody may have got hold of it.
+    Reused,
+    /// A program registered to be connected.
+    Registered,
+    /// An owner consented to a connection, for which an authorization code was made.
+    Consented,
+    /// The authorization code was taken.
+    Exchanged,
 }
 
 impl AuditAction {
@@ -96,6 +109,12 @@ impl AuditAction {
             Self::Revoked => "revoked",
             Self::Deleted => "deleted",
             Self::Defined => "defined",
+            Self::Connected => "connected",
+            Self::Renewed => "renewed",
+            Self::Reused => "reused",
+            Self::Registered => "registered",
+            Self::Consented => "consented",
+            Self::Exchanged => "exchanged",
         }
     }
 }

@@ -93,7 +93,7 @@ pub enum EventData {
 
 impl EventData {
     /// Every word that [`kind`](Self::kind) may give.
-    pub const KINDS: [&'static str; 17] = [
+    pub const KINDS: [&'static str; 20] = [
         "key.created",
         "key.imported",
         "key.updated",
@@ -104,6 +104,9 @@ impl EventData {
         "key.grace_ended",
         "key.revoked",
         "key.deleted",
+        "key.connected",
+        "key.renewed",
+        "key.reused",
         "key.denied",
         "key.limited",
         "key.revoked_presented",
@@ -126,7 +129,14 @@ impl EventData {
                 AuditAction::GraceEnded => "key.grace_ended",
                 AuditAction::Revoked => "key.revoked",
                 AuditAction::Deleted => "key.deleted",
-                AuditAction::Updated | AuditAction::Defined => "key.updated",
+                AuditAction::Connected => "key.connected",
+                AuditAction::Renewed => "key.renewed",
+                AuditAction::Reused => "key.reused",
+                AuditAction::Updated
+                | AuditAction::Defined
+                | AuditAction::Registered
+                | AuditAction::Consented
+                | AuditAction::Exchanged => "key.updated",
             },
             Self::Denied { .. } => "key.denied",
             Self::Limited { .. } => "key.limited",
@@ -283,6 +293,9 @@ mod tests {
             AuditAction::GraceEnded,
             AuditAction::Revoked,
             AuditAction::Deleted,
+            AuditAction::Connected,
+            AuditAction::Renewed,
+            AuditAction::Reused,
         ];
         let acts = acts.map(|action| EventData::Act {
             key,

@@ -58,6 +58,7 @@
 //! ```text
 //! 12  testing     the suite for stores, a clock to set, a store that fails on command
 //! 11  admin       the office over HTTP: an API for programs, a page for people
+//!     oauth       programs connected with a click: metadata, sign-in, consent, tokens
 //! 10  keys        ApiKeys: store, cache and limits wired into a layer and a manager
 //!  9  framework   axum, tonic, rmcp: one file each
 //!  8  layer       the only room that knows tower, and where a refusal becomes an answer
@@ -100,6 +101,7 @@
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
+//! | `oauth` | [`oauth`]: MCP clients connect with a click, on keys of their own | `axum`, its query, hyper, maud, rustls, url |
 //! | `metrics` | [`meter`]: metrics of the `metrics` facade | metrics |
 //! | `postgres` | [`PostgresStore`](store::PostgresStore) | sqlx with PostgreSQL, rustls |
 //! | `redis` | [`redis`]: limits, used signatures and quotas that several processes share | redis, rustls |
@@ -163,6 +165,9 @@ mod mcp;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub mod meter;
+#[cfg(feature = "oauth")]
+#[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
+pub mod oauth;
 pub mod policy;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
@@ -188,8 +193,8 @@ pub use self::key::{ApiKey, Carrier, KeyFormat, RateLimit};
 pub use self::keys::{ApiKeys, ApiKeysBuilder};
 pub use self::layer::{ApiKeyLayer, RequireScopeLayer, SignedRequestLayer};
 pub use self::manager::{
-    Grace, ImportKey, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewKey, Principal, Risk, RiskyKey,
-    SafetyPage, Withdrawn,
+    ConnectionTokens, Grace, ImportKey, IssuedKey, KeyManager, KeyPage, KeyUpdate, NewConnection,
+    NewKey, Principal, RefusedRenewal, Renewal, Risk, RiskyKey, SafetyPage, Withdrawn,
 };
 pub use self::rejection::{Rejection, RejectionKind, RejectionType};
 pub use self::verify::{Argon2Params, InvalidArgon2Params, Pepper, VerifyStats};

@@ -47,6 +47,9 @@ pub enum RejectionKind {
     Revoked,
     /// The key's time is over.
     Expired,
+    /// The secret is one of a [connection](crate::key::Connection) whose time is over; the connection
+    /// itself goes on, and its program gets a new one.
+    TokenExpired,
     /// The key is switched off.
     Disabled,
     /// The key's owner is suspended, or not known.
@@ -126,7 +129,7 @@ impl RejectionType {
 
 impl RejectionKind {
     /// All of them, in order.
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::Missing,
         Self::Ambiguous,
         Self::Malformed,
@@ -134,6 +137,7 @@ impl RejectionKind {
         Self::WrongSecret,
         Self::Revoked,
         Self::Expired,
+        Self::TokenExpired,
         Self::Disabled,
         Self::OwnerBarred,
         Self::AddressDenied,
@@ -174,6 +178,7 @@ impl RejectionKind {
             Self::WrongSecret => "wrong_secret",
             Self::Revoked => "revoked",
             Self::Expired => "expired",
+            Self::TokenExpired => "token_expired",
             Self::Disabled => "disabled",
             Self::OwnerBarred => "owner_barred",
             Self::AddressDenied => "address_denied",
@@ -209,6 +214,7 @@ impl RejectionKind {
             | Self::WrongSecret
             | Self::Revoked
             | Self::Expired
+            | Self::TokenExpired
             | Self::Disabled
             | Self::OwnerBarred
             | Self::SignatureMissing
@@ -244,7 +250,7 @@ impl RejectionKind {
             Self::Malformed | Self::Unknown | Self::WrongSecret | Self::Revoked => {
                 "invalid_api_key"
             }
-            Self::Expired => "expired_api_key",
+            Self::Expired | Self::TokenExpired => "expired_api_key",
             Self::Disabled | Self::OwnerBarred => "disabled_api_key",
             Self::AddressDenied => "ip_not_allowed",
             Self::ServerDenied => "server_not_allowed",
@@ -277,7 +283,7 @@ impl RejectionKind {
             Self::Malformed | Self::Unknown | Self::WrongSecret | Self::Revoked => {
                 "The API key provided is invalid or has been revoked"
             }
-            Self::Expired => "The API key provided has expired",
+            Self::Expired | Self::TokenExpired => "The API key provided has expired",
             Self::Disabled | Self::OwnerBarred => "The API key provided is disabled",
             Self::AddressDenied => "The API key may not be used from this address",
             Self::ServerDenied => "The API key does not open this server",

@@ -245,7 +245,14 @@ fn rate_limited(exhausted: Exhausted, terms: &Terms) -> Rejection {
 /// Whether the key and the presented one of its secrets are in force.
 fn check_standing(state: &KeyState, secret: SecretRef, now: Moment) -> Result<(), Rejection> {
     if !state.has(secret, now.wall) {
-        return Err(Rejection::new(RejectionKind::Revoked));
+        // The secrets of a connection end by themselves all the time: that is no sign of a leak.
+        let is_renewed =
+            state.standing == Standing::Active && state.terms.info.connection.is_some();
+        return Err(Rejection::new(if is_renewed {
+            RejectionKind::TokenExpired
+        } else {
+            RejectionKind::Revoked
+        }));
     }
     match state.standing {
         Standing::Active => check_lifetime(state.expires_at, now.wall),

@@ -14,11 +14,21 @@ use super::ClientId;
 pub struct Connection {
     /// The program, by its own id.
     pub client: ClientId,
+    /// What the program calls itself. Nobody has checked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Connection {
     /// A connection for this program.
     pub fn new(client: ClientId) -> Self {
-        Self { client }
+        Self { client, name: None }
+    }
+
+    /// The same connection, with what the program calls itself.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Handle, KeyFormat};
+use super::{Handle, KeyFormat, hex};
 use crate::clock::Timestamp;
 
 /// One secret of a key, in the form it is stored: never the clear text.
@@ -199,7 +199,7 @@ impl fmt::Debug for Tag {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verifier {
     pepper: String,
-    #[serde(with = "hex_bytes")]
+    #[serde(with = "hex::bytes")]
     mac: [u8; 32],
 }
 
@@ -226,41 +226,6 @@ impl Verifier {
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Verifier({:?}, …)", self.pepper)
-    }
-}
-
-mod hex_bytes {
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(mac: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&Hex(mac))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
-        let text = String::deserialize(from)?;
-        parse(&text).ok_or_else(|| D::Error::custom("a verifier is 64 hexadecimal digits"))
-    }
-
-    struct Hex<'a>(&'a [u8; 32]);
-
-    impl std::fmt::Display for Hex<'_> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-        }
-    }
-
-    fn parse(text: &str) -> Option<[u8; 32]> {
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return None;
-        }
-        let mut mac = [0; 32];
-        for (byte, pair) in mac.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).ok()?;
-            *byte = u8::from_str_radix(pair, 16).ok()?;
-        }
-        Some(mac)
     }
 }
 

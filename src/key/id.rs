@@ -240,6 +240,19 @@ text_name!(
     "must be 1 to 512 bytes without control characters"
 );
 
+impl ClientId {
+    /// A new id, for a program that registers without one: `mcpc_` and 22 random base 62 digits.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no randomness to give.
+    pub(crate) fn generate() -> Self {
+        let mut id = String::from("mcpc_");
+        id.extend(base62::random::<22>().map(char::from));
+        Self(id.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

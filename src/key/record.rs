@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, Connection, Credential, CredentialId, InvalidText, KeyId, McpRules, NetworkRules,
-    OwnerId, PlanName, Quota, RateLimit, ScopeSet, Servers, Signing,
+    Access, Connection, Credential, CredentialId, Grant, InvalidText, KeyId, McpRules,
+    NetworkRules, OwnerId, PlanName, Quota, RateLimit, ScopeSet, Servers, Signing,
 };
 use crate::clock::Timestamp;
 
@@ -68,6 +68,9 @@ pub struct KeyRecord {
     /// The program that uses it on its owner's behalf, if it is a connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
+    /// How the connection is renewed, if it was made by OAuth. It holds hashes and is not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Box<Grant>>,
     /// Free-form facts.
     #[serde(default)]
     pub metadata: Metadata,
@@ -104,6 +107,7 @@ impl KeyRecord {
             limits: Vec::new(),
             quotas: Vec::new(),
             connection: None,
+            grant: None,
             metadata: Metadata::new(),
             credentials: Vec::new(),
             created_at,

@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidText, KeyId, OwnerId, PlanName};
+use super::{ClientId, CodeId, InvalidText, KeyId, OwnerId, PlanName};
 
-/// Something that is kept in a store: a key, an owner or a plan.
+/// Something that is kept in a store: a key, an owner, a plan, a registered program or an
+/// authorization code.
 ///
-/// Printed as the key's id, as `owner:` or as `plan:` and the name.
+/// Printed as the key's id, or as `owner:`, `plan:`, `client:` or `code:` and the name.
 ///
 /// ```
 /// use mcp_api_keys::key::Subject;
@@ -29,6 +30,10 @@ pub enum Subject {
     Owner(OwnerId),
     /// A plan.
     Plan(PlanName),
+    /// A program that has registered to be connected.
+    Client(ClientId),
+    /// An authorization code, by its name.
+    Code(CodeId),
 }
 
 /// What kind of thing a [`Subject`] is.
@@ -41,15 +46,21 @@ pub enum SubjectKind {
     Owner,
     /// A plan.
     Plan,
+    /// A program that has registered to be connected.
+    Client,
+    /// An authorization code.
+    Code,
 }
 
 impl SubjectKind {
-    /// What stands before the name: `owner:` or `plan:`, and nothing before a key's id.
+    /// What stands before the name, such as `owner:`; nothing before a key's id.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Key => "",
             Self::Owner => "owner:",
             Self::Plan => "plan:",
+            Self::Client => "client:",
+            Self::Code => "code:",
         }
     }
 }
@@ -61,7 +72,15 @@ impl Subject {
             Self::Key(_) => SubjectKind::Key,
             Self::Owner(_) => SubjectKind::Owner,
             Self::Plan(_) => SubjectKind::Plan,
+            Self::Client(_) => SubjectKind::Client,
+            Self::Code(_) => SubjectKind::Code,
         }
+    }
+
+    /// Whether keys depend on it: what an owner or a plan says counts for every request with their
+    /// keys.
+    pub(crate) fn is_definition(&self) -> bool {
+        matches!(self, Self::Owner(_) | Self::Plan(_))
     }
 
     /// The key, if it is one.
@@ -91,6 +110,18 @@ impl From<PlanName> for Subject {
     }
 }
 
+impl From<ClientId> for Subject {
+    fn from(id: ClientId) -> Self {
+        Self::Client(id)
+    }
+}
+
+impl From<CodeId> for Subject {
+    fn from(id: CodeId) -> Self {
+        Self::Code(id)
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind().prefix())?;
@@ -98,6 +129,8 @@ impl fmt::Display for Subject {
             Self::Key(id) => id.fmt(f),
             Self::Owner(id) => id.fmt(f),
             Self::Plan(name) => name.fmt(f),
+            Self::Client(id) => id.fmt(f),
+            Self::Code(id) => id.fmt(f),
         }
     }
 }
@@ -109,8 +142,10 @@ impl FromStr for Subject {
         match text.split_once(':') {
             Some(("owner", id)) => id.parse().map(Self::Owner),
             Some(("plan", name)) => name.parse().map(Self::Plan),
+            Some(("client", id)) => id.parse().map(Self::Client),
+            Some(("code", id)) => id.parse().map(Self::Code),
             Some(_) => Err(InvalidText::new(
-                "must be a key's id, owner:ID or plan:NAME",
+                "must be a key's id, owner:ID, plan:NAME, client:ID or code:ID",
             )),
             None => text.parse().map(Self::Key),
         }
@@ -128,5 +163,31 @@ impl TryFrom<String> for Subject {
 impl From<Subject> for String {
     fn from(subject: Subject) -> Self {
         subject.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn every_kind_survives_printing_and_parsing() {
+        let (_, code) = CodeId::generate(Timestamp::from_millis(1_785_232_800_000));
+        let subjects = [
+            Subject::Key(KeyId::from_u128(7)),
+            Subject::Owner("a:b".parse().unwrap()),
+            Subject::Plan("free".parse().unwrap()),
+            Subject::Client("https://client.example/x?y=client:z".parse().unwrap()),
+            Subject::Code(code),
+        ];
+        for subject in subjects {
+            let text = subject.to_string();
+            assert_eq!(text.parse(), Ok(subject.clone()), "{text}");
+            assert!(text.starts_with(subject.kind().prefix()));
+        }
+        for text in ["client:", "code:x", "Client:x", "other:x"] {
+            assert!(text.parse::<Subject>().is_err(), "{text}");
+        }
     }
 }

@@ -133,7 +133,11 @@ impl Live {
             match &change.subject {
                 Subject::Key(id) => self.changed_by(*id, change.revision),
                 // Together: each time all live keys are looked at.
-                definition => drop(definitions.insert(definition.clone())),
+                definition if definition.is_definition() => {
+                    definitions.insert(definition.clone());
+                }
+                // No key in use depends on it.
+                _ => {}
             }
         }
         self.definitions_changed(&definitions);

@@ -85,21 +85,6 @@ impl KeyManager {
             }
         }
     }
-
-    /// Ends a connection: the key behind it is revoked.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound`, if there is no such connection; `Unavailable`.
-    pub async fn disconnect(&self, id: KeyId) -> Result<KeyInfo, Error> {
-        if self.record(id).await?.connection.is_none() {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                "there is no such connection",
-            ));
-        }
-        self.revoke(id, Some("disconnected")).await
-    }
 }
 
 fn chooses_nothing(filter: &KeyFilter) -> bool {

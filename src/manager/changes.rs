@@ -153,6 +153,17 @@ impl KeyUpdate {
         }
     }
 
+    /// Refuses to hand a connection over: its program acts for whoever consented.
+    pub(super) fn check_handover(&self, record: &KeyRecord) -> Result<(), Error> {
+        match &self.owner {
+            Some(owner) if record.grant.is_some() && *owner != record.owner => {
+                let message = "must stay: a connection is its owner's who consented to it";
+                Err(Error::invalid("owner", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whom and what plan it names, to be looked up before it is made.
     pub(super) fn names(&self) -> (Option<&OwnerId>, Option<&PlanName>) {
         let owner = self.owner.as_ref().and_then(Option::as_ref);
@@ -179,5 +190,8 @@ impl KeyUpdate {
         set(&mut record.quotas, &self.quotas);
         set(&mut record.metadata, &self.metadata);
         set(&mut record.expires_at, &self.expires_at);
+        if let (Some(grant), Some(end)) = (&mut record.grant, self.expires_at) {
+            grant.set_end(end);
+        }
     }
 }

@@ -8,6 +8,12 @@
 mod alerts;
 mod bulk;
 mod changes;
+// Codes and registrations are for the room that speaks OAuth over HTTP.
+#[allow(
+    dead_code,
+    reason = "what it offers to that room is used by nobody else"
+)]
+mod connect;
 mod definitions;
 mod first;
 mod import;
@@ -25,6 +31,10 @@ use std::sync::Arc;
 
 pub use self::bulk::Withdrawn;
 pub use self::changes::KeyUpdate;
+use self::connect::Rounds;
+pub use self::connect::{ConnectionTokens, NewConnection, RefusedRenewal, Renewal};
+#[allow(unused_imports, reason = "for the room that speaks OAuth over HTTP")]
+pub(crate) use self::connect::{Consented, RegisteredClient, TakenCode};
 pub use self::import::ImportKey;
 pub use self::new_key::NewKey;
 pub use self::principal::Principal;
@@ -90,6 +100,7 @@ struct Office {
     policy: OwnerPolicy,
     records: Records,
     events: Events,
+    rounds: Rounds,
 }
 
 /// Where it is noted what keys do.
@@ -154,6 +165,7 @@ impl KeyManager {
             policy,
             records,
             events,
+            rounds: Rounds::default(),
         };
         Self {
             office: Arc::new(office),
@@ -209,7 +221,11 @@ impl KeyManager {
     }
 
     async fn insert(&self, record: &mut KeyRecord) -> Result<(), Error> {
-        let act = self.act(AuditAction::Issued, None, Some(record));
+        self.insert_by(record, AuditAction::Issued).await
+    }
+
+    async fn insert_by(&self, record: &mut KeyRecord, action: AuditAction) -> Result<(), Error> {
+        let act = self.act(action, None, Some(record));
         record.revision = self.office.store.insert(record, &act).await?;
         self.office.live.changed(record);
         self.tell(record.id, act);
@@ -244,6 +260,7 @@ impl KeyManager {
         let record = self.change(id, AuditAction::Updated, |record| {
             update.check_revision(record)?;
             refuse_revoked(record)?;
+            update.check_handover(record)?;
             update.apply(record);
             validate::record(record, None)
         });
@@ -263,8 +280,19 @@ impl KeyManager {
         before: Option<&KeyRecord>,
         after: Option<&KeyRecord>,
     ) -> Act {
+        self.act_of(self.principal.actor(), action, before, after)
+    }
+
+    /// [`act`](Self::act), of somebody else than whom the manager acts for.
+    fn act_of(
+        &self,
+        actor: &str,
+        action: AuditAction,
+        before: Option<&KeyRecord>,
+        after: Option<&KeyRecord>,
+    ) -> Act {
         let at = self.office.clock.now().wall;
-        let mut act = Act::new(action, self.principal.actor(), at);
+        let mut act = Act::new(action, actor, at);
         act.source = self.principal.source().map(str::to_owned);
         let shown = |record: Option<&KeyRecord>| record.and_then(KeyInfo::of);
         act.changing(shown(before).as_ref(), shown(after).as_ref())
@@ -323,10 +351,20 @@ impl KeyManager {
     async fn commit(
         &self,
         before: &KeyRecord,
-        mut record: KeyRecord,
+        record: KeyRecord,
         action: AuditAction,
     ) -> Result<Option<KeyRecord>, Error> {
         let act = self.act(action, Some(before), Some(&record));
+        self.commit_act(before, record, act).await
+    }
+
+    /// [`commit`](Self::commit), with what the trail is to say.
+    async fn commit_act(
+        &self,
+        before: &KeyRecord,
+        mut record: KeyRecord,
+        act: Act,
+    ) -> Result<Option<KeyRecord>, Error> {
         record.updated_at = act.at;
         match self
             .office

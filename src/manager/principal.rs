@@ -92,6 +92,11 @@ impl Principal {
         &self.actor
     }
 
+    /// The key that the principal acts by, if they do.
+    pub(super) fn key(&self) -> Option<&KeyInfo> {
+        self.bounds.as_ref().map(|Bounds(key)| &**key)
+    }
+
     /// Where the principal acts from.
     pub(super) fn source(&self) -> Option<&str> {
         self.source.as_deref()

@@ -81,6 +81,10 @@ impl KeyManager {
         if self.principal.confined_to().is_none() {
             return Ok(());
         }
+        if before.grant.is_some() && after.access > before.access {
+            let message = "must not be higher than was consented to";
+            return Err(forbidden("access", message));
+        }
         if before.plan != after.plan {
             return Err(forbidden("plan", "is not for members to choose"));
         }

@@ -32,7 +32,8 @@ impl KeyManager {
     ///
     /// # Errors
     ///
-    /// `NotFound`; `Conflict`, if the key is revoked or expired; `InvalidInput`, if keys are written
+    /// `NotFound`; `Conflict`, if the key is revoked or expired, or a connection that its program
+    /// renews; `InvalidInput`, if keys are written
     /// with their owner in them and this owner cannot be; `Unavailable`.
     pub async fn rotate(&self, id: KeyId) -> Result<IssuedKey, Error> {
         self.rotate_with(id, Grace::None).await
@@ -96,6 +97,7 @@ impl KeyManager {
             self.check_reach(&record).await?;
             refuse_revoked(&record)?;
             refuse_expired(&record, now)?;
+            refuse_renewed(&record)?;
             let newest = record.credentials.pop();
             let next = newest.as_ref().map(|old| old.id).unwrap_or_default().next();
             let kept = newest.as_ref().and_then(|old| old.format.clone());
@@ -149,6 +151,15 @@ fn outliving(
         Grace::FromFirstUse(window) => (None, Some(millis(window))),
     };
     Some(old)
+}
+
+/// What is handed out by rotating has no end and no refresh token.
+fn refuse_renewed(record: &KeyRecord) -> Result<(), Error> {
+    if record.grant.is_some() {
+        let message = "its program renews the secrets of a connection; disconnect it to end them";
+        return Err(Error::new(ErrorKind::Conflict, message));
+    }
+    Ok(())
 }
 
 fn refuse_expired(record: &KeyRecord, now: Timestamp) -> Result<(), Error> {

@@ -55,7 +55,7 @@ pub(super) fn expiry(end: Timestamp, now: Timestamp) -> Result<(), Error> {
     Ok(())
 }
 
-fn text(field: &'static str, text: &str, most: usize) -> Result<(), Error> {
+pub(super) fn text(field: &'static str, text: &str, most: usize) -> Result<(), Error> {
     if text.chars().count() > most {
         return Err(Error::invalid(
             field,

@@ -4,8 +4,8 @@
 //! write takes the next [`Revision`] from one counter, in the same transaction, so the order of
 //! revisions is the order of commits. Nodes read the log to learn what others changed.
 //!
-//! Beside the keys it keeps [`Document`]s (the definitions of owners and plans, under the same
-//! revisions), when each secret was last used, and how much of each quota was taken. The last two
+//! Beside the keys it keeps [`Document`]s (the definitions of owners and plans, and what connections
+//! are made from, under the same revisions), when each secret was last used, and how much of each quota was taken. The last two
 //! change with use: they take no revision and stand in no trail.
 
 mod bell;
@@ -244,14 +244,15 @@ pub struct Change {
     pub stamp: u64,
 }
 
-/// The definition of an owner or a plan, as a store keeps it.
+/// What a store keeps beside the keys: the definition of an owner or a plan, a program that has
+/// registered, or what was consented to for an authorization code.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "stores outside the crate build it"
 )]
 pub struct Document {
-    /// Whose definition it is.
+    /// What it is about.
     pub subject: Subject,
     /// What it says. It holds no secret.
     pub body: Value,

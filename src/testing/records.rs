@@ -3,8 +3,8 @@
 use crate::audit::{Act, AuditAction};
 use crate::clock::Timestamp;
 use crate::key::{
-    Connection, Credential, CredentialId, Handle, KeyId, KeyRecord, KeyStatus, LimitUnit, McpRules,
-    NetworkRules, Quota, RateLimit, ScopeSet, Servers, Signing, Tag, Verifier,
+    Connection, Credential, CredentialId, Grant, Handle, KeyId, KeyRecord, KeyStatus, LimitUnit,
+    McpRules, NetworkRules, Quota, RateLimit, ScopeSet, Servers, Signing, Tag, Verifier,
 };
 
 /// A time to start from: 2026-07-28T10:00:00Z.
@@ -64,7 +64,8 @@ pub fn full_record(number: u64) -> KeyRecord {
     record.signing = Signing::Required;
     record.plan = Some("standard".parse().expect("a valid name"));
     record.quotas = vec![Quota::per_month(1_000_000).named("monthly")];
-    record.connection = Some(connection("https://client.example/ö"));
+    record.connection = Some(connection("https://client.example/ö").named("Größe \u{1f511}"));
+    record.grant = Some(Box::new(grant(later)));
     record.metadata = [("environment", "prod"), ("größe", "日本語")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
@@ -119,6 +120,20 @@ pub fn random_record(number: u64, dice: &mut Dice) -> KeyRecord {
 
 fn connection(client: &str) -> Connection {
     Connection::new(client.parse().expect("a valid client"))
+}
+
+/// A grant that no token renews.
+fn grant(end: Timestamp) -> Grant {
+    let json = serde_json::json!({
+        "resource": "https://mcp.example/files?ö",
+        "access_ms": 3_600_000_u64,
+        "refresh_ms": u64::MAX,
+        "ends_at": end,
+        "root": "0f".repeat(32),
+        "secret": "f0".repeat(32),
+        "renewals": 7,
+    });
+    serde_json::from_value(json).expect("a grant")
 }
 
 /// Numbers that look random and are the same in every run.

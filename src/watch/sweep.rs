@@ -31,6 +31,10 @@ impl Watch {
                 ..KeyFilter::default()
             };
             self.sweep_for(AlertRule::ExpiringSoon, &expiring, most, now, |key, _| {
+                // It ends by itself when it is left unused, and is renewed until then.
+                if key.grant.is_some() {
+                    return None;
+                }
                 let left = key.expires_at?.saturating_since(now);
                 (!left.is_zero()).then_some(left.as_secs() / 3_600)
             })

@@ -23,7 +23,7 @@ use crate::store::AuditPage;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AskedAudit {
-    /// Only acts on this: a key's id, `owner:ID` or `plan:NAME`.
+    /// Only acts on this: a key's id, `owner:ID`, `plan:NAME`, `client:ID` or `code:ID`.
     #[param(value_type = Option<SubjectText>)]
     subject: Option<Subject>,
     /// Only acts of this actor.
@@ -71,7 +71,7 @@ struct ShownEntry {
     /// What.
     #[schema(value_type = ActionWord)]
     action: AuditAction,
-    /// To what: a key's id, `owner:ID` or `plan:NAME`.
+    /// To what: a key's id, `owner:ID`, `plan:NAME`, `client:ID` or `code:ID`.
     #[schema(value_type = SubjectText)]
     subject: Subject,
     /// What could be shown before; nothing for what is new.
@@ -98,6 +98,12 @@ enum ActionWord {
     Revoked,
     Deleted,
     Defined,
+    Connected,
+    Renewed,
+    Reused,
+    Registered,
+    Consented,
+    Exchanged,
 }
 
 impl From<AuditEntry> for ShownEntry {

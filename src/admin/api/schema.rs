@@ -54,9 +54,9 @@ text! {
         .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*$"))
         .examples(["ada"]);
     SubjectText as "Subject": |text| text
-        .description(Some("A key's id, `owner:ID` or `plan:NAME`."))
+        .description(Some("A key's id, `owner:ID`, `plan:NAME`, `client:ID` or `code:ID`."))
         .pattern(Some(
-            r"^(key_[0-6][0-9A-Za-z]{21}|owner:[^\x00-\x1f\x7f-\x9f]{1,128}|plan:[a-z0-9_-]{1,64})$",
+            r"^(key_[0-6][0-9A-Za-z]{21}|owner:[^\x00-\x1f\x7f-\x9f]{1,128}|plan:[a-z0-9_-]{1,64}|client:[^\x00-\x1f\x7f-\x9f]{1,512}|code:[0-9a-f]{76})$",
         ))
         .examples(["owner:ada"]);
     PlanText as "PlanName": |text| text
@@ -268,6 +268,9 @@ pub(super) struct ConnectionValue {
     /// The program, by its own id.
     #[schema(example = "assistant")]
     client: String,
+    /// What the program calls itself; nobody has checked it.
+    #[schema(required = false)]
+    name: String,
 }
 
 /// A secret that a rotation has replaced but not ended yet.

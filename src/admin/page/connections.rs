@@ -9,7 +9,7 @@ use super::shell::Section;
 use super::times;
 use super::visit::Visit;
 use crate::error::Error;
-use crate::key::{KeyId, KeyInfo};
+use crate::key::{Connection, KeyId, KeyInfo};
 use crate::store::{KeyFilter, PageRequest};
 
 const SIZE: usize = 50;
@@ -48,9 +48,12 @@ async fn shown(visit: &Visit) -> Result<Response, Error> {
                     th scope="col" { "Program" }
                     th scope="col" { "Key" }
                     @if visit.is_admin { th scope="col" { "Owner" } }
+                    th scope="col" { "Projects" }
+                    th scope="col" { "Scopes" }
                     th scope="col" { "Access" }
                     th scope="col" { "Connected" }
                     th scope="col" { "Last used" }
+                    th scope="col" { "Expires" }
                     th scope="col" { span.hidden { "Acts" } }
                 } }
                 tbody { @for key in &found.keys { (row(visit, key)) } }
@@ -61,18 +64,30 @@ async fn shown(visit: &Visit) -> Result<Response, Error> {
     Ok(visit.page(Section::Connections, "Connections", &content))
 }
 
+/// What the program calls itself, and its id, which it cannot choose.
+pub(super) fn program(connection: &Connection) -> maud::Markup {
+    html! {
+        @match &connection.name {
+            None => bdi { (connection.client) },
+            Some(name) => { bdi { (name) } " " bdi.quiet { (connection.client) } },
+        }
+    }
+}
+
 fn row(visit: &Visit, key: &KeyInfo) -> maud::Markup {
-    let client = key.connection.as_ref().map(|connection| &connection.client);
     html! {
         tr {
-            th scope="row" { @if let Some(client) = client { bdi { (client) } } }
+            th scope="row" { @if let Some(connection) = &key.connection { (program(connection)) } }
             td data-label="Key" { a href=(visit.link(&format!("/keys/{}", key.id))) { bdi { (key.name) } } " " (parts::status(key, visit.now)) }
             @if visit.is_admin {
                 td data-label="Owner" { @if let Some(owner) = &key.owner { bdi { (owner) } } }
             }
+            td data-label="Projects" { (parts::servers(&key.servers)) }
+            td data-label="Scopes" { (parts::scopes(&key.scopes)) }
             td data-label="Access" { (parts::access(key.access)) }
             td data-label="Connected" { (times::near(key.created_at, visit.now)) }
             td data-label="Last used" { (times::near_or(key.last_used_at, visit.now, "Never")) }
+            td data-label="Expires" { (times::near_or(key.expires_at, visit.now, "Never")) }
             td.end {
                 @if visit.may(Right::WriteKeys) {
                     (parts::act(visit, &format!("/keys/{}/disconnect", key.id), "Disconnect", "button danger"))

@@ -9,7 +9,7 @@ use super::notation::{Budget, Rate};
 use super::rights::Right;
 use super::shell::Section;
 use super::visit::Visit;
-use super::{parts, times, trail as audit_trail, usage};
+use super::{connections, parts, times, trail as audit_trail, usage};
 use crate::audit::AuditFilter;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyInfo, KeyStatus, NameRules, QuotaStatus, Signing};
@@ -142,7 +142,7 @@ fn facts(visit: &Visit, key: &KeyInfo) -> Markup {
                 }
             }
             @if let Some(connection) = &key.connection {
-                dt { "Connection of" } dd { bdi { (connection.client) } }
+                dt { "Connection of" } dd { (connections::program(connection)) }
             }
             dt { "Created" } dd { (times::full(key.created_at, now)) }
             dt { "Changed" } dd { (times::full(key.updated_at, now)) }

@@ -75,5 +75,7 @@ fn subject(visit: &Visit, entry: &AuditEntry) -> Markup {
             "plan "
             a href=(visit.link_with("/plans/edit", [("name", name.as_str())])) { (name) }
         },
+        Subject::Client(id) => html! { "program " bdi { (id) } },
+        Subject::Code(_) => html! { "an authorization code" },
     }
 }

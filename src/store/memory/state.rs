@@ -119,7 +119,7 @@ impl State {
                 && match subject {
                     Subject::Owner(id) => record.owner.as_ref() == Some(id),
                     Subject::Plan(name) => record.plan.as_ref() == Some(name),
-                    Subject::Key(_) => false,
+                    _ => false,
                 }
         };
         if self.records.values().any(is_named) {
@@ -139,14 +139,12 @@ impl State {
     }
 
     pub(super) fn documents(&self, kind: SubjectKind, page: &DocumentPage) -> Vec<Document> {
-        let start = match &page.after {
-            None => Bound::Unbounded,
-            Some(name) => Bound::Excluded(format!("{}{name}", kind.prefix())),
-        };
+        let after = page.after.as_deref().unwrap_or_default();
+        let start = Bound::Excluded(format!("{}{after}", kind.prefix()));
         self.documents
             .range((start, Bound::Unbounded))
             .map(|(_, document)| document)
-            .filter(|document| document.subject.kind() == kind)
+            .take_while(|document| document.subject.kind() == kind)
             .take(page.bounded_size())
             .cloned()
             .collect()

@@ -1,4 +1,4 @@
-//! The definitions of owners and plans as rows.
+//! Documents as rows.
 
 use sqlx::{PgConnection, query, query_as, query_scalar};
 
@@ -38,12 +38,12 @@ pub(super) async fn list(
     let mut lease = store.lease().await?;
     let rows: Vec<DocumentRow> = query_as(
         "SELECT subject, revision, body FROM api_key_documents
-         WHERE subject > $1 AND starts_with(subject, $2)
+         WHERE subject > $1 AND subject < $2
          ORDER BY subject
          LIMIT $3",
     )
     .bind(format!("{prefix}{after}"))
-    .bind(prefix)
+    .bind(rows::end_of(prefix))
     .bind(i64::try_from(page.bounded_size()).unwrap_or(i64::MAX))
     .fetch_all(lease.connection()?)
     .await
@@ -85,19 +85,7 @@ pub(super) async fn remove(
         return Err(no_document());
     }
     expect(write.connection()?, &text, expected).await?;
-    let naming = match subject {
-        Subject::Owner(_) => {
-            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE owner = $1 AND status <> 'revoked')"
-        }
-        _ => "SELECT EXISTS (SELECT 1 FROM api_keys WHERE plan = $1 AND status <> 'revoked')",
-    };
-    let name = text.split_once(':').map_or("", |(_, name)| name);
-    let is_named: bool = query_scalar(naming)
-        .bind(name)
-        .fetch_one(write.connection()?)
-        .await
-        .map_err(failed)?;
-    if is_named {
+    if is_named(&mut write, subject).await? {
         return Err(in_use());
     }
     query("DELETE FROM api_key_documents WHERE subject = $1")
@@ -106,6 +94,26 @@ pub(super) async fn remove(
         .await
         .map_err(failed)?;
     write.commit(subject, act).await
+}
+
+/// Whether a key that is not revoked names it.
+async fn is_named(write: &mut Write<'_>, subject: &Subject) -> Result<bool, Error> {
+    let (naming, name) = match subject {
+        Subject::Owner(id) => (
+            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE owner = $1 AND status <> 'revoked')",
+            id.as_str(),
+        ),
+        Subject::Plan(name) => (
+            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE plan = $1 AND status <> 'revoked')",
+            name.as_str(),
+        ),
+        _ => return Ok(false),
+    };
+    query_scalar(naming)
+        .bind(name)
+        .fetch_one(write.connection()?)
+        .await
+        .map_err(failed)
 }
 
 async fn expect(

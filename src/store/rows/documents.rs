@@ -1,4 +1,4 @@
-//! The definition of an owner or a plan.
+//! A document.
 
 use serde_json::Value;
 use sqlx::FromRow;

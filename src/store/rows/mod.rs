@@ -185,6 +185,11 @@ pub(super) fn json_of(record: &KeyRecord, revision: Revision) -> Result<String, 
     to_json("record", &record)
 }
 
+/// What comes after every text that begins with `prefix`, such as `owner:`, in the order of bytes.
+pub(super) fn end_of(prefix: &str) -> String {
+    format!("{};", prefix.trim_end_matches(':'))
+}
+
 /// Each handle once: imported keys of one owner may begin alike.
 pub(super) fn handles_of(record: &KeyRecord) -> BTreeSet<&str> {
     handles(record).map(Handle::as_str).collect()

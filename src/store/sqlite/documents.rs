@@ -1,4 +1,4 @@
-//! The definitions of owners and plans as rows.
+//! Documents as rows.
 
 use sqlx::{SqliteExecutor, query, query_as, query_scalar};
 
@@ -36,13 +36,12 @@ pub(super) async fn list(
     let after = page.after.as_deref().unwrap_or_default();
     let rows: Vec<DocumentRow> = query_as(
         "SELECT subject, revision, body FROM api_key_documents
-         WHERE subject > ?1 AND substr(subject, 1, ?2) = ?3
+         WHERE subject > ?1 AND subject < ?2
          ORDER BY subject
-         LIMIT ?4",
+         LIMIT ?3",
     )
     .bind(format!("{prefix}{after}"))
-    .bind(i64::try_from(prefix.len()).unwrap_or(i64::MAX))
-    .bind(prefix)
+    .bind(rows::end_of(prefix))
     .bind(i64::try_from(page.bounded_size()).unwrap_or(i64::MAX))
     .fetch_all(&store.pool)
     .await
@@ -84,19 +83,7 @@ pub(super) async fn remove(
         return Err(no_document());
     }
     expect(write.connection(), &text, expected).await?;
-    let naming = match subject {
-        Subject::Owner(_) => {
-            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE owner = ?1 AND status <> 'revoked')"
-        }
-        _ => "SELECT EXISTS (SELECT 1 FROM api_keys WHERE plan = ?1 AND status <> 'revoked')",
-    };
-    let name = text.split_once(':').map_or("", |(_, name)| name);
-    let is_named: bool = query_scalar(naming)
-        .bind(name)
-        .fetch_one(write.connection())
-        .await
-        .map_err(failed)?;
-    if is_named {
+    if is_named(&mut write, subject).await? {
         return Err(in_use());
     }
     query("DELETE FROM api_key_documents WHERE subject = ?1")
@@ -105,6 +92,26 @@ pub(super) async fn remove(
         .await
         .map_err(failed)?;
     write.commit(subject, act).await
+}
+
+/// Whether a key that is not revoked names it.
+async fn is_named(write: &mut Write<'_>, subject: &Subject) -> Result<bool, Error> {
+    let (naming, name) = match subject {
+        Subject::Owner(id) => (
+            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE owner = ?1 AND status <> 'revoked')",
+            id.as_str(),
+        ),
+        Subject::Plan(name) => (
+            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE plan = ?1 AND status <> 'revoked')",
+            name.as_str(),
+        ),
+        _ => return Ok(false),
+    };
+    query_scalar(naming)
+        .bind(name)
+        .fetch_one(write.connection())
+        .await
+        .map_err(failed)
 }
 
 async fn expect(

@@ -8,19 +8,24 @@ use super::Keys;
 use super::args::{ChangeKey, Connections};
 use super::failure::Failure;
 use super::find::find;
-use super::output::{Output, Shown, dash, or_never, owner, status, to_the_second};
+use super::output::{
+    Output, Shown, client, dash, or_never, owner, scopes, servers, status, to_the_second,
+};
 use super::read::pages;
 use super::standing::Standing;
 
-const HEAD: [&str; 8] = [
+const HEAD: [&str; 11] = [
     "KEY",
     "CLIENT",
     "OWNER",
     "NAME",
     "STATUS",
+    "SERVERS",
+    "SCOPES",
     "ACCESS",
     "CREATED",
     "LAST USED",
+    "EXPIRES",
 ];
 
 pub(super) fn connections(args: &Connections, keys: &Keys, output: Output) -> Result<(), Failure> {
@@ -46,24 +51,21 @@ pub(super) fn connections(args: &Connections, keys: &Keys, output: Output) -> Re
     })
 }
 
-fn row(info: &KeyInfo, standing: &Standing, output: Output) -> [String; 8] {
-    let client = info
-        .connection
-        .as_ref()
-        .map(|known| known.client.to_string());
-    let access = standing
-        .rights
-        .as_ref()
-        .map_or(info.access, |rights| rights.access);
+/// What the connection may do at present, by its owner's rights and role.
+fn row(info: &KeyInfo, standing: &Standing, output: Output) -> [String; 11] {
+    let rights = standing.rights.as_ref().unwrap_or(info);
     [
         info.masked.clone(),
-        client.unwrap_or_else(dash),
+        info.connection.as_ref().map_or_else(dash, client),
         owner(info),
         info.name.clone(),
         status(info, output.now()).to_owned(),
-        access.to_string(),
+        servers(&rights.servers),
+        scopes(&rights.scopes),
+        rights.access.to_string(),
         to_the_second(info.created_at),
         or_never(info.last_used_at),
+        or_never(info.expires_at),
     ]
 }
 

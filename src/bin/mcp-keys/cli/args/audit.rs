@@ -12,8 +12,8 @@ People get a table with the names of the fields that changed. Programs get one J
 line, with the key, owner or plan as it could be shown before and after; no entry holds a secret or
 a hash.
 
-A key that was deleted is named by its id, an owner as owner:ada, a plan as plan:free. A duration
-counts back from now.
+A key that was deleted is named by its id, an owner as owner:ada, a plan as plan:free, a program that
+registered to be connected as client:ID. A duration counts back from now.
 
 Examples:
   mcp-keys audit --limit 20
@@ -22,8 +22,8 @@ Examples:
   mcp-keys audit --actor cli:ada --since 7d
   mcp-keys --json audit --since 2027-01-01T00:00:00Z > trail.jsonl")]
 pub(crate) struct Audit {
-    /// Only acts on this key, or on owner:ID or plan:NAME
-    #[arg(long, value_name = "KEY|owner:ID|plan:NAME")]
+    /// Only acts on this key, or on owner:ID, plan:NAME or client:ID
+    #[arg(long, value_name = "KEY|owner:ID|plan:NAME|client:ID")]
     pub(crate) key: Option<String>,
 
     /// Only acts of this actor

@@ -68,8 +68,8 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-ACCESS is what the connection may do at present: the least of what was granted, what the owner's
-role lets connections do, and what the owner may do.
+SERVERS, SCOPES and ACCESS are what the connection may do at present: the least of what was granted,
+what the owner's role lets connections do, and what the owner may do.
 
 Examples:
   mcp-keys connections

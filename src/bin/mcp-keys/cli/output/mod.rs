@@ -18,7 +18,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub(super) use self::shown::Shown;
-pub(super) use self::summary::{of_quota, owner, status};
+pub(super) use self::summary::{client, of_quota, owner, status};
 use self::table::harmless;
 pub(super) use self::table::{
     dash, joined, or_dash, or_never, quotas, rates, scopes, servers, shortened, table,

@@ -1,7 +1,7 @@
 //! A key as people see it: a row of a list, or one line for each thing there is to know.
 
 use mcp_api_keys::Timestamp;
-use mcp_api_keys::key::{KeyInfo, KeyStatus, NameRules, QuotaStatus, Servers, Signing};
+use mcp_api_keys::key::{Connection, KeyInfo, KeyStatus, NameRules, QuotaStatus, Servers, Signing};
 
 use super::table::{
     dash, harmless, joined, or_never, quotas, rates, scopes, servers, to_the_second,
@@ -40,6 +40,14 @@ pub(super) fn row(info: &KeyInfo, now: Timestamp) -> [String; 10] {
 
 pub(crate) fn owner(info: &KeyInfo) -> String {
     info.owner.as_ref().map_or_else(dash, ToString::to_string)
+}
+
+/// The program's id, and what it calls itself.
+pub(crate) fn client(connection: &Connection) -> String {
+    match &connection.name {
+        None => connection.client.to_string(),
+        Some(name) => format!("{} ({name})", connection.client),
+    }
 }
 
 pub(crate) fn status(info: &KeyInfo, now: Timestamp) -> &'static str {
@@ -96,11 +104,7 @@ fn lines(info: &KeyInfo, now: Timestamp, used: &[QuotaStatus]) -> Lines {
     lines.add("name", info.name.as_str());
     lines.add("description", info.description.clone().unwrap_or_default());
     lines.add("owner", joined(&info.owner));
-    let client = info
-        .connection
-        .as_ref()
-        .map(|connection| &connection.client);
-    lines.add("client", joined(client));
+    lines.add("client", joined(info.connection.as_ref().map(client)));
     lines.add("status", status(info, now));
     if let KeyStatus::Revoked { at, reason } = &info.status {
         lines.add("revoked", to_the_second(*at));
