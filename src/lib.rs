@@ -96,7 +96,7 @@
 //!
 //! | feature | adds | pulls in |
 //! |---|---|---|
-//! | `cli` | the program `mcp-keys`: the command line and the gateway | `admin`, `metrics`, `postgres`, `redis`, `sqlite`, `webhooks`, clap, hyper, rustls |
+//! | `cli` | the program `mcp-keys`: the command line and the gateway | `admin`, `metrics`, `oauth`, `postgres`, `redis`, `sqlite`, `webhooks`, clap, hyper, rustls |
 //! | `admin` | [`admin`]: the manager over HTTP, an API and a page | `axum`, its query, maud, utoipa |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
@@ -120,15 +120,15 @@
 //!
 //! | crate | where |
 //! |---|---|
-//! | `http` | requests and responses of the layer, [`Gate::admit`], [`extract`], [`policy`], [`signing`], [`Respond`](layer::Respond) |
+//! | `http` | requests and responses of the layer, [`Gate::admit`], [`extract`], [`policy`], [`signing`], [`Respond`](layer::Respond), [`oauth::SignIn`] |
 //! | `http-body` | the `Body` that the layers' requests, [`ResponseBody`](layer::ResponseBody) and [`ReadBody`](layer::ReadBody) implement |
-//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody) and [`ReadBody`](layer::ReadBody), answers of [`Respond`](layer::Respond) |
+//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody) and [`ReadBody`](layer::ReadBody), answers of [`Respond`](layer::Respond) and [`oauth::SignIn`] |
 //! | `tower-layer`, `tower-service` | implemented by the layers and their services |
 //! | `serde`, `serde_json` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write); [`audit`] holds values |
 //! | `zeroize` | implemented by [`ApiKey`] |
-//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`UsageSink`](usage::UsageSink), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
+//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`UsageSink`](usage::UsageSink), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter), [`ReplayGuard`](signing::ReplayGuard), [`oauth::SignIn`] and [`oauth::FetchDocument`] are written |
 //! | `sqlx` | the pools of [`SqliteStore`](store::SqliteStore) and [`PostgresStore`](store::PostgresStore) (features `sqlite`, `postgres`) |
-//! | `axum` | [`framework::axum`] (feature `axum`), the routers of [`admin`] (feature `admin`) |
+//! | `axum` | [`framework::axum`] (feature `axum`), the routers of [`admin`] (feature `admin`) and [`oauth`] (feature `oauth`) |
 //! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |
 //! | `tonic` | [`framework::tonic`] (feature `tonic`) |
 //!
