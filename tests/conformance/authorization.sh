@@ -48,7 +48,7 @@ run_suite() {
     for ((waited = 0; waited < limit * 10; waited++)); do
         kill -0 "$process" 2>/dev/null || break
         if [[ -z $asked ]]; then
-            asked=$(grep -m 1 -oE '^https?://[^ ]*[?&]code_challenge=.*' "$log" || true)
+            asked=$(grep -m 1 -osE '^https?://[^ ]*[?&]code_challenge=.*' "$log" || true)
             if [[ -n $asked ]]; then
                 callback=$(PERSON_KEY=$key node "$here/typescript/person.mjs" "$asked") &&
                     node -e 'fetch(process.argv[1])' "$callback" ||

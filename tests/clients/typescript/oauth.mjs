@@ -57,8 +57,12 @@ class Program {
     asked = [];
     authorized = [];
 
-    constructor(make, url, key, provider, { answer = 'allow', access } = {}) {
-        Object.assign(this, { make, url, key, provider, answer, access });
+    /** What the person does: allow or deny, and with which level where the page asks. */
+    answer = 'allow';
+    access = undefined;
+
+    constructor(make, url, key, provider) {
+        Object.assign(this, { make, url, key, provider });
     }
 
     fetch = (url, init) => {
@@ -204,6 +208,7 @@ async function rights({ check, saw }, program) {
         return program.who();
     });
     program.forget();
+    program.access = 'full';
     try {
         assert.equal(await program.call('write_note', { message: 'hi' }), 'noted 2 characters');
         const after = await program.who();
@@ -267,8 +272,7 @@ export async function run(modes) {
         // What is told, and not judged: clients differ in it.
         saw: what => console.log(`   ${report.client} ${stage}: ${what}`),
     };
-    const access = stage === 'rights' ? 'full' : undefined;
-    const program = new Program(make, url, key, new Provider(file, process.env.DOCUMENT), { access });
+    const program = new Program(make, url, key, new Provider(file, process.env.DOCUMENT));
     // Every failure is already reported where it happened.
     await STAGES[stage](steps, program, { url, origin: new URL(url).origin }).catch(() => undefined);
     console.log(`${report.passed} passed, ${report.failed} failed`);
