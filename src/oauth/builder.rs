@@ -23,6 +23,9 @@ use crate::limit::FailureLimiter;
 /// How many documents of clients are fetched for one address.
 const FETCHES_A_MINUTE: u32 = 30;
 
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// An authorization server for MCP servers behind these keys. Cloning is cheap.
 ///
 /// The [module](super) has an example.
@@ -59,8 +62,6 @@ impl OAuth {
         reason = "what is needed to go on is in the builder, which makes one"
     )]
     pub fn new(keys: &ApiKeys, issuer: &str) -> Result<OAuthBuilder, Error> {
-        const DAY: Duration = Duration::from_secs(86_400);
-
         Ok(OAuthBuilder {
             keys: keys.clone(),
             issuer: Issuer::parse(issuer)?,
@@ -199,11 +200,11 @@ impl OAuthBuilder {
             refresh,
             longest,
         } = self.lifetimes;
-        if access.is_zero() || refresh < access || longest.is_some_and(|longest| longest < access) {
-            return Err(Error::invalid(
-                "lifetimes",
-                "must be longer than zero, and that of access the shortest",
-            ));
+        let fits = (SECOND..=DAY).contains(&access) && (access..=366 * DAY).contains(&refresh);
+        if !fits || longest.is_some_and(|longest| longest < access) {
+            let message = "must be a second to a day for access tokens, that of refresh tokens no \
+                           shorter and at most 366 days, and the longest no shorter";
+            return Err(Error::invalid("lifetimes", message));
         }
         let server = Server {
             keys: self.keys,
