@@ -79,6 +79,12 @@ impl Server {
         }
     }
 
+    /// Whether a program is neither registered any more nor known by a document.
+    pub(super) async fn has_forgotten(&self, id: &ClientId) -> bool {
+        let is_by_document = self.documents.is_some() && Documents::host_of(id.as_str()).is_some();
+        !is_by_document && matches!(self.vault().client(id).await, Ok(None))
+    }
+
     /// Refuses to fetch more and more documents for one address.
     fn count_fetch(&self, from: Option<IpAddr>) -> Result<(), Unfit> {
         let Some((limit, from)) = self.fetches.as_ref().zip(from.map(AddressBucket::of)) else {

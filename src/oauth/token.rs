@@ -160,6 +160,16 @@ async fn by_refresh_token(
                 reason = refused.as_str(),
                 "a connection was not renewed"
             );
+            // A program whose registration is over asks the person in vain until it registers again, which
+            // is what clients do when they hear this.
+            if server.has_forgotten(&client).await {
+                return Err(fault(
+                    StatusCode::UNAUTHORIZED,
+                    "invalid_client",
+                    "there is no such client: register again",
+                )
+                .into());
+            }
             // Whoever presents it is told no more than that it is no good.
             Err(bad_grant("the refresh token is no longer good"))
         }

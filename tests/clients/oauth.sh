@@ -4,7 +4,7 @@
 #
 # Usage: tests/clients/oauth.sh BINARY
 #
-# BINARY is mcp-keys.
+# BINARY is mcp-keys; the example documents-server lies in the folder `examples` beside it.
 set -euo pipefail
 
 # shellcheck source=tests/clients/sdks.sh
@@ -13,6 +13,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/sdks.sh"
 [[ $# -eq 1 ]] || die 'usage: tests/clients/oauth.sh BINARY'
 [[ -x $1 && ! -d $1 ]] || die "no program at $1; build it with: cargo build --bin mcp-keys --features full"
 binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+
+documents=$(dirname "$binary")/examples/documents-server
+[[ -x $documents ]] || die "no program at $documents; build it with: cargo build --example documents-server --features full"
 
 # serve NAME FLAG…: the gateway, where it was before if it was anywhere.
 listen=127.0.0.1:0
@@ -87,4 +90,13 @@ for name in renewing patient demanding upstream; do
     check_output "$name"
 done
 check_tokens renewing patient demanding upstream
+
+note 'programs that are known by a document'
+rm -f "$work"/kept-*
+start documents "$documents" --listen 127.0.0.1:0
+read_key documents
+DOCUMENT=$(sed -n 's/^document //p' "$work/documents.out")
+export DOCUMENT
+connect first
+check_output documents
 report demanding

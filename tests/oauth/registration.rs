@@ -135,6 +135,24 @@ async fn a_program_that_is_used_is_remembered() {
 }
 
 #[tokio::test]
+async fn a_program_that_was_forgotten_is_told_to_register_again() {
+    let world = World::new().await;
+    let (program, tokens) = world.connect(&world.bob, &[]).await;
+    let token = tokens["refresh_token"].as_str().unwrap();
+    world.later(Duration::from_secs(31 * 24 * 3_600)).await;
+    let over = program.refresh(&world, token).await;
+    assert_eq!(
+        over.error(),
+        (400, "invalid_grant".to_owned()),
+        "it is known"
+    );
+    world.later(Duration::from_secs(90 * 24 * 3_600)).await;
+    let forgotten = program.refresh(&world, token).await;
+    assert_eq!(forgotten.error(), (401, "invalid_client".to_owned()));
+    world.get(&program.ask(&[])).await.is_problem(400);
+}
+
+#[tokio::test]
 async fn registration_can_be_switched_off() {
     let world = World::with(|oauth| oauth.without_registration()).await;
     let metadata = json!({ "redirect_uris": [CALLBACK] });

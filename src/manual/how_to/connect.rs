@@ -168,7 +168,26 @@
 //!
 //! # What each client was seen to do
 //!
-//! TABLE
+//! Each was run by its own OAuth support, against the gateway, in `tests/clients/oauth.sh`: discovery,
+//! registration, consent, a tool call and two renewals worked with all of them, and so did the document in
+//! place of the registration. They differ in what they do later:
+//!
+//! | | comes back after its token has ended | one scope more is asked for | may only read, and calls a tool that writes | is disconnected |
+//! |---|---|---|---|---|
+//! | Python SDK 1.30 and 2.3 | asks the person again; it renews only while the process that got the token runs | asks the person again, for the old scopes and the new | with `--denial-style http` asks the person again, who may choose full access, and goes on | asks the person again |
+//! | TypeScript SDK 1.32 | renews | renews, which gets it no more, then fails with 403: the program has to drop its tokens and connect again, which asks the person | fails | asks the person again |
+//! | TypeScript client 2.4 | renews | asks the person again, for the old scopes and the new | fails | asks the person again |
+//!
+//! By default a denied call is an answer, and none of them does more than show it. A program that the person
+//! has let in anew goes on with the session that it has.
+//!
+//! The pages were walked through in Chromium (`tests/browser/consent.mjs`): by mouse, by keyboard, without
+//! script, on the width of a phone, in a frame of somebody else, where they do not show. The `authorization`
+//! command of the official conformance suite, 0.2.0-alpha.12, finds no fault at any of its four revisions.
+//!
+//! Claude, ChatGPT and other products have not been run in these tests. What Claude documents of itself, that it
+//! registers or uses a document, sends people back to `https://claude.ai/api/mcp/auth_callback`, and renews, is
+//! what the clients above do.
 //!
 //! # If it does not work
 //!

@@ -10,7 +10,8 @@ Usage: oauth.py STAGE MODE STATE URL KEY. STAGE is one of
 
 MODE is how the SDK connects (auto or legacy; 1.x knows legacy alone), STATE a file for what a
 program keeps, KEY that of the person, who is played by person.mjs. In the environment stand what the
-person and a disconnection are played by (PERSON, DISCONNECT).
+person and a disconnection are played by (PERSON, DISCONNECT), and perhaps the URL of the document that
+the program is known by (DOCUMENT).
 
 Prints one line per check and ends with `N passed, N failed`.
 """
@@ -36,6 +37,8 @@ if V2:
     from mcp.shared.auth import AuthorizationCodeResult
 
 CALLBACK = "http://127.0.0.1:8765/callback"
+# What the program is known by, where servers take that. Otherwise it registers.
+DOCUMENT = os.environ.get("DOCUMENT")
 # The lifetime of access tokens in the first stage, and a moment more.
 ACCESS = float(os.environ.get("ACCESS_SECONDS", "3")) + 0.5
 # Within which changes by another process are heard of.
@@ -89,9 +92,8 @@ class Program:
             client_metadata=OAuthClientMetadata(
                 client_name="Python checks",
                 redirect_uris=[CALLBACK],
-                # 1.x asks for a secret unless it is told not to.
-                token_endpoint_auth_method="none",
             ),
+            client_metadata_url=DOCUMENT,
             storage=kept,
             redirect_handler=self.redirect,
             callback_handler=self.returned,
@@ -191,12 +193,13 @@ async def first(steps, url, mode, key, kept):
         steps.to("discovery and registration")
         assert program.count(f"/.well-known/oauth-protected-resource{path}") == 1, program.asked
         assert program.count("/.well-known/oauth-authorization-server") == 1, program.asked
-        assert program.count("/oauth/register") == 1, program.asked
+        assert program.count("/oauth/register") == (0 if DOCUMENT else 1), program.asked
         steps.ok()
         steps.to("authorization")
         assert len(program.authorized) == 1, program.authorized
         asked = program.authorized[0]
         assert asked["resource"] == url, asked
+        assert DOCUMENT in (None, asked["client_id"]), asked
         assert asked["code_challenge_method"] == "S256" and asked["scope"], asked
         origin = url.removesuffix(path)
         assert program.callback["iss"] == origin, program.callback

@@ -21,8 +21,6 @@ class Provider {
     clientMetadata = {
         client_name: 'TypeScript checks',
         redirect_uris: [CALLBACK],
-        grant_types: ['authorization_code', 'refresh_token'],
-        token_endpoint_auth_method: 'none',
     };
 
     constructor(file, document) {
@@ -132,15 +130,16 @@ async function first({ check, saw }, program, { url }) {
         for (const path of [
             `/.well-known/oauth-protected-resource${pathname}`,
             '/.well-known/oauth-authorization-server',
-            '/oauth/register',
         ]) {
             assert.equal(program.count(path), 1, `${path}: ${JSON.stringify(program.asked)}`);
         }
+        assert.equal(program.count('/oauth/register'), program.provider.clientMetadataUrl ? 0 : 1);
     });
     await check('authorization', () => {
         assert.equal(program.authorized.length, 1);
         const [asked] = program.authorized;
         assert.equal(asked.resource, url);
+        if (program.provider.clientMetadataUrl) assert.equal(asked.client_id, program.provider.clientMetadataUrl);
         assert.equal(asked.code_challenge_method, 'S256');
         assert.ok(asked.scope, JSON.stringify(asked));
         assert.equal(program.came.iss, origin);
