@@ -1,6 +1,6 @@
 //! [`ApiKeys`]: store, cache and limits wired into a layer and a manager.
 
-#[cfg(feature = "admin")]
+#[cfg(any(feature = "admin", feature = "oauth"))]
 mod administered;
 mod alerts;
 #[cfg(feature = "metrics")]

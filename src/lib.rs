@@ -58,6 +58,7 @@
 //! ```text
 //! 12  testing     the suite for stores, a clock to set, a store that fails on command
 //! 11  admin       the office over HTTP: an API for programs, a page for people
+//!     oauth       programs connected with a click: metadata, sign-in, consent, tokens
 //! 10  keys        ApiKeys: store, cache and limits wired into a layer and a manager
 //!  9  framework   axum, tonic, rmcp: one file each
 //!  8  layer       the only room that knows tower, and where a refusal becomes an answer
@@ -95,11 +96,12 @@
 //!
 //! | feature | adds | pulls in |
 //! |---|---|---|
-//! | `cli` | the program `mcp-keys`: the command line and the gateway | `admin`, `metrics`, `postgres`, `redis`, `sqlite`, `webhooks`, clap, hyper, rustls |
+//! | `cli` | the program `mcp-keys`: the command line and the gateway | `admin`, `metrics`, `oauth`, `postgres`, `redis`, `sqlite`, `webhooks`, clap, hyper, rustls |
 //! | `admin` | [`admin`]: the manager over HTTP, an API and a page | `axum`, its query, maud, utoipa |
 //! | `axum` | [`framework::axum`]: `KeyContext` as an extractor, `around` | axum, without its default features |
 //! | `rmcp` | [`framework::rmcp`]: `KeyContext` as an argument of tools | rmcp, its server |
 //! | `tonic` | [`framework::tonic`]: `key_context`, the peer's address | tonic, its server |
+//! | `oauth` | [`oauth`]: MCP clients connect with a click, on keys of their own | `axum`, its query, hyper, maud, rustls, url |
 //! | `metrics` | [`meter`]: metrics of the `metrics` facade | metrics |
 //! | `postgres` | [`PostgresStore`](store::PostgresStore) | sqlx with PostgreSQL, rustls |
 //! | `redis` | [`redis`]: limits, used signatures and quotas that several processes share | redis, rustls |
@@ -118,15 +120,15 @@
 //!
 //! | crate | where |
 //! |---|---|
-//! | `http` | requests and responses of the layer, [`Gate::admit`], [`extract`], [`policy`], [`signing`], [`Respond`](layer::Respond) |
+//! | `http` | requests and responses of the layer, [`Gate::admit`], [`extract`], [`policy`], [`signing`], [`Respond`](layer::Respond), [`oauth::SignIn`] |
 //! | `http-body` | the `Body` that the layers' requests, [`ResponseBody`](layer::ResponseBody) and [`ReadBody`](layer::ReadBody) implement |
-//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody) and [`ReadBody`](layer::ReadBody), answers of [`Respond`](layer::Respond) |
+//! | `bytes` | the data of [`ResponseBody`](layer::ResponseBody) and [`ReadBody`](layer::ReadBody), answers of [`Respond`](layer::Respond) and [`oauth::SignIn`] |
 //! | `tower-layer`, `tower-service` | implemented by the layers and their services |
 //! | `serde`, `serde_json` | implemented by the records, ids and values of [`key`], and by [`KeyContext`] (to write); [`audit`] holds values |
 //! | `zeroize` | implemented by [`ApiKey`] |
-//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`UsageSink`](usage::UsageSink), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter) and [`ReplayGuard`](signing::ReplayGuard) are written |
+//! | `async-trait` | how [`KeyStore`](store::KeyStore), [`UsageSink`](usage::UsageSink), [`ChangeBell`](store::ChangeBell), [`SharedLimiter`](limit::SharedLimiter), [`ReplayGuard`](signing::ReplayGuard), [`oauth::SignIn`] and [`oauth::FetchDocument`] are written |
 //! | `sqlx` | the pools of [`SqliteStore`](store::SqliteStore) and [`PostgresStore`](store::PostgresStore) (features `sqlite`, `postgres`) |
-//! | `axum` | [`framework::axum`] (feature `axum`), the routers of [`admin`] (feature `admin`) |
+//! | `axum` | [`framework::axum`] (feature `axum`), the routers of [`admin`] (feature `admin`) and [`oauth`] (feature `oauth`) |
 //! | `rmcp` | [`framework::rmcp`] (feature `rmcp`) |
 //! | `tonic` | [`framework::tonic`] (feature `tonic`) |
 //!
@@ -163,6 +165,9 @@ mod mcp;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub mod meter;
+#[cfg(feature = "oauth")]
+#[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
+pub mod oauth;
 pub mod policy;
 #[cfg(feature = "redis")]
 #[cfg_attr(docsrs, doc(cfg(feature = "redis")))]

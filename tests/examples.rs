@@ -48,6 +48,8 @@ const QUICKSTART: usize = 5;
 const AXUM: usize = 8;
 const HYPER: usize = 6;
 const MCP_TOOLS: usize = 5;
+#[cfg(feature = "oauth")]
+const OAUTH_SERVER: usize = 2;
 const SIGNED_CLIENT: usize = 2;
 const TONIC: usize = 2;
 
@@ -363,6 +365,31 @@ async fn the_tonic_example_serves_until_it_is_stopped() {
             .get("grpc-status")
             .map(|value| value.to_str().unwrap());
         assert_eq!(at_once, status);
+    }
+    server.stop().await;
+}
+
+#[cfg(feature = "oauth")]
+#[tokio::test]
+async fn the_oauth_example_lets_in_a_program_whose_person_has_the_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Running::start("oauth_server", &[], directory.path(), OAUTH_SERVER).await;
+    let (url, key) = (server.word("listening"), server.word("key"));
+    let client = Client::http1();
+    let refused = client.send(message(url, None, &initialize())).await;
+    assert_eq!(refused.status, 401);
+    assert!(
+        refused
+            .header("www-authenticate")
+            .contains("resource_metadata=")
+    );
+    let tokens = support::consent::connect(url, key, "read-only").await;
+    let token = tokens["access_token"].as_str().unwrap();
+    for caller in [token, key] {
+        let request = with_key(message(url, None, &initialize()), caller);
+        let answer = client.send(request).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(answer.text.contains("serverInfo"), "{answer:?}");
     }
     server.stop().await;
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs every test: the crate's own, with a private PostgreSQL and a private Redis beside them, then the
-# real client SDKs against the quickstart example, against a server with keys for different tools and
-# through the gateway, schemathesis against the admin API, a signing client of Python's standard
-# library, a walk through the admin page in Chromium, and the official conformance suite without the
-# layers, through them, and through the gateway.
+# real client SDKs against the quickstart example, against a server with keys for different tools,
+# through the gateway with keys and connected to it by OAuth, schemathesis against the admin API, a
+# signing client of Python's standard library, a walk through the admin page and the consent page in
+# Chromium, and the official conformance suite without the layers, through them, through the gateway, and
+# against its authorization server.
 # Usage: tests/run.sh, from any directory.
 set -euo pipefail
 
@@ -77,11 +78,13 @@ rust+=$(awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
 check 'real clients' --example quickstart tests/clients/run.sh
 check 'real clients with different tools' --example mcp_tools tests/clients/tools.sh
 check 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
+check 'real clients by OAuth' --bin mcp-keys tests/clients/oauth.sh
 check 'admin API' --bin mcp-keys tests/clients/admin_api.sh
 check 'signing client' --example signed_client tests/clients/signing.sh
-check 'admin page in a browser' --bin mcp-keys tests/browser/run.sh
+check 'pages in a browser' --bin mcp-keys tests/browser/run.sh
 check 'conformance suite' --example conformance-server tests/conformance/run.sh
 check 'conformance suite through the gateway' --bin mcp-keys tests/conformance/gateway.sh
+check 'conformance suite, authorization' --bin mcp-keys tests/conformance/authorization.sh
 
 echo '=== summary'
 echo "cargo test: $rust"

@@ -68,7 +68,7 @@ impl Admission {
     /// Decides whether a request with this head may pass `gate` with the key that was admitted: for
     /// a caller who holds something that stands for the key, such as a session. Nothing is
     /// presented, so nothing is proven again; everything else is judged as ever.
-    #[cfg(feature = "admin")]
+    #[cfg(any(feature = "admin", feature = "oauth"))]
     pub(crate) async fn readmit(
         &self,
         gate: &Gate,

@@ -1,4 +1,4 @@
-//! What the rooms for administration need of the keys.
+//! What the rooms that serve pages and endpoints of their own need of the keys.
 
 use std::net::IpAddr;
 

@@ -44,6 +44,7 @@ pub trait Respond: fmt::Debug + Send + Sync + 'static {
 pub struct StandardResponder {
     no_challenge: bool,
     resource_metadata: Option<String>,
+    challenge_scope: Option<String>,
     doc_url: Option<String>,
     prepared: Arc<Prepared>,
 }
@@ -104,6 +105,17 @@ impl StandardResponder {
         // Quoted in the challenge, where neither of these may stand; nor do they in a URL.
         let url = url.into().replace('"', "%22").replace('\\', "%5C");
         self.resource_metadata = Some(url);
+        self.prepared = Arc::default();
+        self
+    }
+
+    /// Names the scopes, separated by spaces, that a program is to ask for that comes without a key or
+    /// token, or with one that is no longer good. Where a scope is missing, those that the request needs
+    /// are named in any case.
+    pub fn challenge_scope(mut self, scope: impl Into<String>) -> Self {
+        // Quoted in the challenge; no scope holds either of these.
+        let scope = scope.into().replace(['"', '\\'], "");
+        self.challenge_scope = Some(scope);
         self.prepared = Arc::default();
         self
     }
@@ -190,6 +202,9 @@ impl StandardResponder {
         }
         if let Some(url) = &self.resource_metadata {
             params.push(format!(r#"resource_metadata="{url}""#));
+        }
+        if let (StatusCode::UNAUTHORIZED, Some(scope)) = (status, &self.challenge_scope) {
+            params.push(format!(r#"scope="{scope}""#));
         }
         let space = if params.is_empty() { "" } else { " " };
         Some(format!("Bearer{space}{}", params.join(", ")))
@@ -574,6 +589,35 @@ mod tests {
         assert_eq!(
             response.headers()["www-authenticate"],
             r#"Bearer resource_metadata="https://example.test/m""#
+        );
+    }
+
+    #[test]
+    fn programs_are_told_what_to_ask_for() {
+        let responder = StandardResponder::new()
+            .resource_metadata("https://example.test/m")
+            .challenge_scope("a:b \"c");
+        let challenge = |rejection: &Rejection| {
+            let response = responder.respond(rejection, &head(Method::POST, MCP));
+            response.headers()["www-authenticate"]
+                .to_str()
+                .unwrap()
+                .to_owned()
+        };
+        let metadata = r#"resource_metadata="https://example.test/m""#;
+        assert_eq!(
+            challenge(&rejected(RejectionKind::Missing)),
+            format!(r#"Bearer {metadata}, scope="a:b c""#)
+        );
+        assert_eq!(
+            challenge(&rejected(RejectionKind::Unknown)),
+            format!(r#"Bearer error="invalid_token", {metadata}, scope="a:b c""#)
+        );
+        // Of what is missing, and of nothing else.
+        let missing = Rejection::scope_missing(["d"].map(|s| s.parse().unwrap()).into());
+        assert_eq!(
+            challenge(&missing),
+            format!(r#"Bearer error="insufficient_scope", scope="d", {metadata}"#)
         );
     }
 }

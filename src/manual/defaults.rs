@@ -178,6 +178,22 @@
 //! | cookies over TLS | where a trusted proxy says so | the page itself speaks no TLS | `AdminPage::https` |
 //! | largest form | 1 MiB | the lists of a key at their longest | not adjustable |
 //!
+//! # Connections by OAuth
+//!
+//! | what | default | why | change it |
+//! |---|---|---|---|
+//! | access token | an hour | a program that is shown one by mistake has not shown it for long | [`lifetimes`](crate::oauth::OAuthBuilder::lifetimes) |
+//! | refresh token | 30 days without use | what nobody uses ends by itself | the same |
+//! | end of a connection | 365 days after consent | people forget what they have allowed | [`longest`](crate::oauth::OAuthBuilder::longest) |
+//! | code | 60 s; remembered for 10 min | it is exchanged at once, or somebody else has it | not adjustable |
+//! | access | read-only; full where an admin chooses it | a program is not its user | not adjustable |
+//! | consent form | good for 10 min | long enough to read it | not adjustable |
+//! | session of [`KeySignIn`](crate::oauth::KeySignIn) | 15 minutes after its last request, an hour after it began; 16 of a key, 4,096 in all | long enough for one question | not adjustable |
+//! | [`registration`](crate::oauth::OAuthBuilder::registration) | on: 1,000 programs, 60 an hour from one address; forgotten after a day without a connection, else 90 days after their last use | most clients know no other way yet | [`without_registration`](crate::oauth::OAuthBuilder::without_registration), [`Registration`](crate::oauth::Registration) |
+//! | [`client_documents`](crate::oauth::OAuthBuilder::client_documents) | off | this process would fetch what strangers name | on, where it may reach the internet |
+//! | a document | 3 s, 16 KiB; kept as long as it says, between a minute and an hour, 10 minutes if it says nothing; a failure 30 s; 256 in all | | [`fetch_by`](crate::oauth::ClientDocuments::fetch_by) |
+//! | [`secret`](crate::oauth::OAuthBuilder::secret) | random in each process | nothing to keep secret | where several processes serve one issuer |
+//!
 //! # Alerts, events, webhooks
 //!
 //! | what | default | why | change it |

@@ -16,6 +16,7 @@
 //! * [Without a framework](#without-a-framework)
 //! * [Without tower](#without-tower)
 //! * [A page to manage keys with](admin_page), on a page of its own
+//! * [Let Claude connect to your MCP server](connect), by OAuth (feature `oauth`)
 //! * [Seeing what happens](observe): logs, events, alerts, webhooks, metrics, traces
 //! * [Many nodes behind a load balancer](many_nodes), on a page of their own
 //! * [Owners, plans and quotas](owners), on a page of their own
@@ -523,6 +524,9 @@ pub mod admin;
 #[cfg(feature = "admin")]
 #[cfg_attr(docsrs, doc(cfg(feature = "admin")))]
 pub mod admin_page;
+#[cfg(all(feature = "oauth", any(not(doctest), feature = "rmcp")))]
+#[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
+pub mod connect;
 pub mod many_nodes;
 pub mod observe;
 pub mod owners;

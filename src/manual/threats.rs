@@ -368,6 +368,31 @@
 //! `owners:write` and `plans:write` change what many keys may do at once. A key with them is not bounded by its
 //! own limits in what plans it defines.
 //!
+//! # What connections by OAuth give away
+//!
+//! A program that is [connected](crate::oauth) holds a key that its owner never saw. What is done about those
+//! who want one without being asked:
+//!
+//! * *Sends somebody a link.* The answer goes to a place that the program has registered, to the byte. People
+//!   see the host that the program is known by and the place where the answer goes, and are told to allow
+//!   only what they have just begun. Whoever allows it all the same, has allowed it: names can lie, and
+//!   anybody may register a program.
+//! * *Shows the page in a frame, or sends its form from another one.* Pages cannot be framed. The form is
+//!   sealed for the person, their session and the question, for ten minutes, and must come from the page.
+//! * *Finds a code* in a log or a history. It is good for a minute, once, and for nobody who does not know the
+//!   verifier. Presented again it ends the connection.
+//! * *Steals a refresh token.* It is good once. As soon as both the thief and the program have presented it,
+//!   the connection is over.
+//! * *Takes a token to another server.* It opens one.
+//! * *Wants more than a person has.* What was consented to is held to what the owner may do at each request.
+//!   Full access is given by admins only, each time by choice.
+//! * *Has this process ask hosts that they cannot reach*, by naming them as a program's document: see
+//!   [what is asked](crate::oauth#client-documents). It is off by default.
+//! * *Registers without end.* Registrations are counted by address and in all, and are forgotten.
+//!
+//! A page in the browser of somebody who has signed in learns nothing: cookies are sent along to the pages
+//! alone, which no other site can read. The endpoints for programs read no cookies.
+//!
 //! # When something fails
 //!
 //! Nothing fails open, unless you have it so: a shared limit goes on in each process by default.

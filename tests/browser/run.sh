@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Walks through the admin page in a real browser, with the gateway and a small MCP server behind it.
+# Walks through the admin page, and then through the pages where people let a program connect, in a real
+# browser, with the gateway and a small MCP server behind it.
 # Pictures of the pages are left in target/browser.
 #
 # Usage: tests/browser/run.sh BINARY
@@ -53,9 +54,23 @@ url=$url/notes/mcp
 run_client 'The admin page in Chromium' node "$cache/browser/walk.mjs" \
     "$chromium" "$admin" "$upstream" "$pictures" "$work/profile" "$work/secrets"
 
-note 'what the gateway wrote'
+store=sqlite://$work/connections.db
+first=$("$binary" --store "$store" bootstrap ada </dev/null | grep -oE 'mcp_sk_[0-9A-Za-z]{38}' | head -n 1) ||
+    die "$binary did not make the first admin"
+key=$first
+RUST_LOG=trace start connecting "$binary" --store "$store" serve --listen 127.0.0.1:0 \
+    --route "notes=$upstream" --read-only-tool read_note --oauth --oauth-scope notes:read
+url=$url/notes/mcp
+
+run_client 'The consent page in Chromium' node "$cache/browser/consent.mjs" \
+    "$chromium" "$upstream" "$pictures" "$work/profile" "$work/given"
+
+note 'what the gateways wrote'
 while read -r key; do
     check_output gateway
 done < <(cat "$work/secrets" 2>/dev/null || true)
+while read -r key; do
+    check_output connecting
+done < <(cat "$work/given" 2>/dev/null || true)
 echo "pictures are in ${pictures#"$repository/"}"
 report gateway

@@ -1,5 +1,5 @@
-// A small MCP server with one tool, and beside it a page of somebody else, who sends forms to the admin
-// page that is named in its query.
+// A small MCP server with one tool, and beside it pages of somebody else, who sends a form to the page that
+// is named in the query, or shows that page in a frame.
 import http from "node:http";
 
 const results = {
@@ -16,10 +16,14 @@ const results = {
 
 const server = http.createServer(async (request, response) => {
   const url = new URL(request.url, "http://upstream");
-  if (url.pathname === "/attack") {
-    const target = url.searchParams.get("target").replaceAll('"', "&quot;");
+  if (url.pathname === "/attack" || url.pathname === "/frame") {
+    const target = url.searchParams.get("target").replaceAll("&", "&amp;").replaceAll('"', "&quot;");
     response.setHeader("content-type", "text/html");
-    response.end(`<form method="post" action="${target}"><button>win a prize</button></form>`);
+    response.end(
+      url.pathname === "/frame"
+        ? `<iframe src="${target}" width="800" height="600"></iframe>`
+        : `<form method="post" action="${target}"><button>win a prize</button></form>`,
+    );
     return;
   }
   let body = "";

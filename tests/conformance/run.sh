@@ -13,28 +13,12 @@ set -euo pipefail
 
 # shellcheck source=tests/clients/sdks.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../clients/sdks.sh"
+# shellcheck source=tests/conformance/suite.sh
+source "$(dirname "${BASH_SOURCE[0]}")/suite.sh"
 
-suite=$repository/tests/conformance
 revisions=(2025-11-25 2026-07-28)
 # In seconds, for one run of the suite. It takes a few.
 limit=120
-
-# The suite wants Node.js 22; where the one in PATH is older, npm brings one along.
-prepare_suite() {
-    prepare_folders
-    need_node
-    node=node
-    local own=() major
-    major=$(node -p 'parseInt(process.versions.node)')
-    ((major < 22)) || own=(--omit=optional)
-    install_npm conformance "$suite" "${own[@]}"
-    if ((major < 22)); then
-        node=$cache/conformance/node_modules/.bin/node
-        "$node" --version >/dev/null 2>&1 ||
-            die "the suite needs Node.js 22 or newer, this is $(command node -v), and npm has none for this system; put a newer node first in PATH"
-    fi
-    program=$cache/conformance/node_modules/@modelcontextprotocol/conformance/dist/index.js
-}
 
 # run_suite REVISION PLACE URL: leaves what the suite found in $work/REVISION/PLACE.
 run_suite() {

@@ -26,6 +26,7 @@ mod hosts;
 mod life;
 mod mcp;
 mod notes;
+mod oauth;
 mod passing;
 mod protocols;
 mod query;

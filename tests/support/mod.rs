@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "no test file needs all of it")]
 
+#[cfg(feature = "oauth")]
+pub(crate) mod consent;
 pub(crate) mod tools;
 
 use std::convert::Infallible;

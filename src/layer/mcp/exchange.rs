@@ -6,6 +6,7 @@ use http::{HeaderValue, Method, Response, response};
 use http_body::Body;
 
 use super::answer::unfilterable;
+use super::holder::holder;
 use super::judge::{Begins, SESSION_ID};
 use super::{EventStream, McpLayer};
 use crate::context::KeyContext;
@@ -148,7 +149,7 @@ impl Exchange {
             return;
         };
         let bound = session.to_str().ok().and_then(|session| {
-            HeaderValue::from_str(&sessions.bind(session, self.key.key_id())).ok()
+            HeaderValue::from_str(&sessions.bind(session, holder(self.key.key()))).ok()
         });
         match bound {
             Some(bound) => headers.insert(SESSION_ID, bound),

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::McpLayer;
 use super::answer::Refusal;
+use super::holder::holder;
 use super::stated::Stated;
 use crate::context::KeyContext;
 use crate::gate::{Costs, Gate};
@@ -168,7 +169,7 @@ impl McpLayer {
     /// The key's tasks, unless tasks are bound to none.
     pub(super) fn own_tasks(&self, info: &KeyInfo) -> Option<OwnTasks> {
         let tasks = self.settings.tasks.as_ref();
-        tasks.map(|tasks| OwnTasks::new(tasks, info.id))
+        tasks.map(|tasks| OwnTasks::new(tasks, holder(info)))
     }
 
     fn judge_messages(
@@ -275,7 +276,7 @@ impl McpLayer {
             return Err(unknown());
         }
         let text = first.to_str().map_err(|_| unknown())?;
-        let session = sessions.unbind(text, key.key_id()).ok_or_else(unknown)?;
+        let session = sessions.unbind(text, holder(key.key())).ok_or_else(unknown)?;
         let session = HeaderValue::from_str(session).map_err(|_| unknown())?;
         head.headers.insert(SESSION_ID, session);
         Ok(())

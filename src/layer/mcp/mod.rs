@@ -4,6 +4,7 @@ mod answer;
 mod events;
 mod exchange;
 mod future;
+mod holder;
 mod judge;
 mod service;
 mod stack;
@@ -40,7 +41,8 @@ use crate::mcp::{ReadOnlyTools, Sessions, SseFilter, Tasks};
 ///    free, and each call costs what [`tool_cost`](Self::tool_cost) says. What a rule refuses has spent nothing. What may be a message
 ///    and cannot be read costs as much as the dearest tool, under the limits of all tools. All requests
 ///    are held to ten times the key's limits, or to two a second if that is more.
-/// 5. **A session and a task belong to the key that began them.** To others they do not exist, whether
+/// 5. **A session and a task belong to the key that began them**, those of a connection to the program and
+///    the person who let it in, also if that person has let it in anew. To others they do not exist, whether
 ///    the key is restricted or not. Once a key has begun a task, other keys' messages that cannot be
 ///    read are refused as those of restricted keys are.
 /// 6. **A stream ends within a second** of its key's withdrawal or expiry on this node, with an error

@@ -138,7 +138,9 @@ impl KeyManager {
         while count < most {
             let found = self.office.store.documents(SubjectKind::Client, &page);
             let found = found.await?;
-            count += found.len();
+            // Those that are over take nobody's place: they are removed as others come.
+            let is_over = |document: &&Document| is_over(document, now);
+            count += found.len() - found.iter().filter(is_over).count();
             match found.last() {
                 Some(Document {
                     subject: Subject::Client(id),
@@ -157,14 +159,19 @@ impl KeyManager {
     async fn prune_clients(&self, now: Timestamp) -> Result<(), Error> {
         let mut page = DocumentPage::first(LOOKED_AT);
         page.after = self.office.rounds.lock().after.clone();
-        let is_over = |document: &Document| {
-            // What cannot be read is left for people to look at.
-            read(document).is_some_and(|client| client.expires_at <= now)
-        };
-        let next = self.prune(SubjectKind::Client, &page, is_over).await?;
+        let next = self
+            .prune(SubjectKind::Client, &page, |document| {
+                is_over(document, now)
+            })
+            .await?;
         self.office.rounds.lock().after = next;
         Ok(())
     }
+}
+
+/// What cannot be read is left for people to look at.
+fn is_over(document: &Document, now: Timestamp) -> bool {
+    read(document).is_some_and(|client| client.expires_at <= now)
 }
 
 fn read(document: &Document) -> Option<RegisteredClient> {

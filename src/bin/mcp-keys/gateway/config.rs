@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::formats::Accepted;
 use super::headers::Trust;
 use super::hosts::Hosts;
+use super::oauth::{OAuthFields, OAuthSettings};
 use super::places::{self, FilePlaces, Places, Route, Table};
 use super::rules::{Amount, RuleFields, Rules};
 use super::setting::{Merge, Setting, missing};
@@ -43,6 +44,8 @@ pub(super) struct Config {
     /// The names to be asked for under; any, if there are none.
     pub(super) hosts: Option<Hosts>,
     pub(super) rules: Rules,
+    /// How programs connect, if they may.
+    pub(super) oauth: Option<OAuthSettings>,
     /// What is shared with other gateways.
     pub(super) shared: Option<Shared>,
     /// What tells of the keys.
@@ -80,6 +83,13 @@ struct File {
     trust_headers: Option<bool>,
     unbound_tasks: Option<bool>,
     max_body: Option<Amount>,
+    oauth: Option<bool>,
+    public_url: Option<String>,
+    oauth_scope: Option<Vec<String>>,
+    oauth_client_documents: Option<Vec<String>>,
+    oauth_registration: Option<String>,
+    oauth_access_lifetime: Option<String>,
+    oauth_refresh_lifetime: Option<String>,
     redis: Option<String>,
     redis_batch: Option<u32>,
     redis_outage: Option<String>,
@@ -171,6 +181,16 @@ impl Merge {
             max_body: file.max_body,
         };
         let rules = self.rules(args.rules, rules)?;
+        let oauth = OAuthFields {
+            oauth: file.oauth,
+            public_url: file.public_url,
+            oauth_scope: file.oauth_scope,
+            oauth_client_documents: file.oauth_client_documents,
+            oauth_registration: file.oauth_registration,
+            oauth_access_lifetime: file.oauth_access_lifetime,
+            oauth_refresh_lifetime: file.oauth_refresh_lifetime,
+        };
+        let oauth = self.oauth(args.oauth, oauth)?;
         let shared = SharedFields {
             redis: file.redis,
             redis_batch: file.redis_batch,
@@ -194,6 +214,13 @@ impl Merge {
             None => None,
         };
         let hosts = Hosts::read(hosts, listen.value, named_elsewhere)?;
+        let hosts = match &oauth {
+            Some(oauth) => {
+                oauth.check(&listen, &routes)?;
+                hosts.map(|hosts| hosts.and(oauth.host()))
+            }
+            None => hosts,
+        };
         Ok(Config {
             listen,
             admin_listen,
@@ -206,6 +233,7 @@ impl Merge {
             trust,
             hosts,
             rules,
+            oauth,
             shared,
             watching,
             tls,
@@ -306,6 +334,13 @@ mod tests {
             trust_headers = true
             unbound_tasks = true
             max_body = "1MiB"
+            oauth = true
+            public_url = "https://mcp.example.com"
+            oauth_scope = ["a:c"]
+            oauth_client_documents = ["claude.ai"]
+            oauth_registration = "off"
+            oauth_access_lifetime = "15m"
+            oauth_refresh_lifetime = "7d"
             redis = "redis://:hunter2@h:7000"
             redis_outage = "closed"
             redis_batch = 20
@@ -343,6 +378,17 @@ mod tests {
         let shared = format!("{:?}", config.shared.as_ref().unwrap());
         for part in ["h:7000", "Closed", "batch: 20"] {
             assert!(shared.contains(part), "{part}: {shared}");
+        }
+        let oauth = format!("{:?}", config.oauth.as_ref().unwrap());
+        for part in [
+            "mcp.example.com",
+            "a:c",
+            "claude.ai",
+            "registration: false",
+            "access: 900s",
+            "refresh: 604800s",
+        ] {
+            assert!(oauth.contains(part), "{part}: {oauth}");
         }
         let watching = format!("{:?}", config.watching);
         for part in ["alerts: false", "127.0.0.1:9090"] {

@@ -54,6 +54,12 @@ impl Hosts {
         Ok(Some(Self(names.collect())))
     }
 
+    /// These names and another one.
+    pub(super) fn and(mut self, name: Option<Authority>) -> Self {
+        self.0.extend(name);
+        self
+    }
+
     /// Whether a request came under names that are allowed.
     pub(super) fn admit(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let written = |name: HeaderName| headers.get_all(name).into_iter();

@@ -56,9 +56,34 @@ pub(super) trait Answers: Send + Sync + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
+/// An address that nobody else listens on any more. Whoever connects waits until it is answered there.
+pub(super) struct Taken {
+    listener: TcpListener,
+    local: SocketAddr,
+}
+
+impl Taken {
+    pub(super) async fn take(address: &Setting<SocketAddr>) -> Result<Self, super::Error> {
+        let cannot = |error| {
+            let what = format!("{}: cannot listen on {}", address.name, address.value);
+            super::Error::failed(what, error)
+        };
+        let listener = TcpListener::bind(address.value).await.map_err(cannot)?;
+        Ok(Self {
+            local: listener.local_addr().map_err(cannot)?,
+            listener,
+        })
+    }
+
+    /// The address, with the port that the system chose if it was to.
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
 /// An address, what answers there, and how that is announced.
 pub(super) struct Place<S> {
-    pub(super) address: Setting<SocketAddr>,
+    pub(super) address: Taken,
     pub(super) service: S,
     pub(super) word: &'static str,
 }
@@ -70,11 +95,8 @@ pub(super) async fn run<S: Answers, A: Answers>(
 ) -> Result<(), super::Error> {
     let mut ends = ends()?;
     let (stop, stopping) = watch::channel(());
-    let gateway = bind(place, acceptor.clone(), &stopping).await?;
-    let admin = match admin {
-        Some(place) => Some(bind(place, acceptor, &stopping).await?),
-        None => None,
-    };
+    let gateway = open(place, acceptor.clone(), &stopping);
+    let admin = admin.map(|place| open(place, acceptor, &stopping));
     drop(stopping);
     gateway.announce();
     if let Some(admin) = &admin {
@@ -101,19 +123,14 @@ pub(super) async fn run<S: Answers, A: Answers>(
     Ok(())
 }
 
-async fn bind<S>(
+fn open<S>(
     place: Place<S>,
     acceptor: Option<TlsAcceptor>,
     stopping: &watch::Receiver<()>,
-) -> Result<Door<S>, super::Error> {
-    let address = place.address;
-    let cannot = |error| {
-        let what = format!("{}: cannot listen on {}", address.name, address.value);
-        super::Error::failed(what, error)
-    };
-    let listener = TcpListener::bind(address.value).await.map_err(cannot)?;
-    Ok(Door {
-        local: listener.local_addr().map_err(cannot)?,
+) -> Door<S> {
+    let Taken { listener, local } = place.address;
+    Door {
+        local,
         listener,
         word: place.word,
         host: Host {
@@ -121,7 +138,7 @@ async fn bind<S>(
             acceptor,
             stopping: stopping.clone(),
         },
-    })
+    }
 }
 
 /// An address that is listened on.

@@ -15,7 +15,8 @@
 //! 5. What cannot be understood at the start ends the start, with the setting's name.
 //! 6. No key, path or query is logged. A request with a key in its query is refused.
 //!
-//! The keys themselves are managed on an address of its own, if one is given: see [`admin`].
+//! The keys themselves are managed on an address of its own, if one is given: see [`admin`]. Programs can
+//! be let connect without anybody handing them a key: see [`oauth`].
 //!
 //! The way of a request: [`listen`] accepts the connection, [`hosts`] looks at the name that was
 //! asked for, [`route`] picks the server, the crate's layers ask for the key and hold it to its rules,
@@ -31,6 +32,7 @@ mod headers;
 mod hosts;
 mod listen;
 mod location;
+mod oauth;
 mod places;
 mod proxy;
 mod query;
@@ -51,7 +53,8 @@ use mcp_api_keys::ErrorKind;
 
 use self::admin::Admin;
 use self::config::Config;
-use self::listen::Place;
+use self::listen::{Place, Taken};
+use self::oauth::OAuthArgs;
 use self::route::Gateway;
 use self::rules::RuleArgs;
 use self::together::SharedArgs;
@@ -112,6 +115,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     rules: RuleArgs,
+
+    #[command(flatten)]
+    oauth: OAuthArgs,
 
     #[command(flatten)]
     shared: SharedArgs,
@@ -188,16 +194,19 @@ pub(crate) async fn serve(args: ServeArgs, store: &setup::Store) -> Result<(), E
         .set_up(builder, store.alerts(), config.admin_listen.is_some());
     let (builder, metrics) = watching.await?;
     let keys = builder.build().await.map_err(Error::of_keys)?;
-    let gateway = Gateway::new(&config, &keys)?;
-    let admin = config.admin_listen.clone().map(|address| Place {
-        address,
-        service: Admin::new(&config, &keys, metrics),
-        word: "admin",
-    });
+    let address = Taken::take(&config.listen).await?;
     let gateway = Place {
-        address: config.listen,
-        service: gateway,
+        service: Gateway::new(&config, &keys, address.local())?,
+        address,
         word: "listening",
+    };
+    let admin = match &config.admin_listen {
+        Some(address) => Some(Place {
+            address: Taken::take(address).await?,
+            service: Admin::new(&config, &keys, metrics),
+            word: "admin",
+        }),
+        None => None,
     };
     let served = listen::run(gateway, admin, acceptor).await;
     let flushed = tokio::time::timeout(FLUSH, keys.flush()).await;

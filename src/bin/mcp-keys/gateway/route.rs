@@ -7,10 +7,12 @@
 //! | `/healthz` | nothing |
 //! | `/mcp` and below, or `/NAME/mcp` and below | a key for the server |
 //! | `/me` | any key in force |
+//! | with `--oauth`: `/oauth/…`, and documents about it under `/.well-known` | nothing: see [`oauth`](super::oauth) |
 //! | any other | any key in force, to be told that there is nothing |
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Method, Request, Response};
@@ -32,6 +34,7 @@ use super::connect;
 use super::formats::Accepted;
 use super::hosts::Hosts;
 use super::listen::Answers;
+use super::oauth::{self, Connections};
 use super::places::Route;
 use super::proxy::{Page, Server, ToServer};
 use super::query;
@@ -39,7 +42,10 @@ use super::together::Shared;
 use super::upstream::MCP;
 
 /// What a caller gets.
-pub(super) type Answer = Response<Either<Body, Watched>>;
+pub(super) type Answer = Response<Answered>;
+
+/// A page of the gateway's own, a server's answer, or one to a program that connects.
+type Answered = Either<Body, Either<Watched, axum::body::Body>>;
 
 /// A server's answer, as it comes out of the three layers.
 type Watched = ResponseBody<ResponseBody<ResponseBody<Body>>>;
@@ -50,6 +56,7 @@ pub(super) struct Gateway {
     servers: Vec<Door>,
     me: Signed<Page>,
     nothing: Signed<Page>,
+    connections: Option<Connections>,
     /// The names to be asked for under.
     hosts: Option<Hosts>,
     /// How keys are written: none may stand in a query.
@@ -67,7 +74,12 @@ struct Door {
 }
 
 impl Gateway {
-    pub(super) fn new(config: &Config, keys: &ApiKeys) -> Result<Self, Error> {
+    /// What answers on the address `local`.
+    pub(super) fn new(config: &Config, keys: &ApiKeys, local: SocketAddr) -> Result<Self, Error> {
+        let connections = match &config.oauth {
+            Some(oauth) => Some(oauth.open(config, keys, local)?),
+            None => None,
+        };
         let client = connect::client(&config.upstream_ca)?;
         let trust = Arc::new(config.trust.clone());
         let formats: Arc<[Accepted]> = config.formats.clone().into();
@@ -76,7 +88,11 @@ impl Gateway {
             .signing(config.shared.as_ref().map(Shared::redis));
         let doors = config.routes.iter().map(|route| {
             let prefix = prefix(route);
-            let layer = layer(config, route, &prefix, keys)?
+            let mut layer = layer(config, route, &prefix, keys)?;
+            if let Some(connections) = &connections {
+                layer = layer.responder(connections.responder(&prefix)?);
+            }
+            let layer = layer
                 .with_signing(signing.clone())
                 .with_mcp(config.rules.mcp(route)?);
             let server = Server {
@@ -96,6 +112,7 @@ impl Gateway {
             servers: doors.collect::<Result<_, Error>>()?,
             me: anybody.layer(Page::Me),
             nothing: anybody.layer(Page::Nothing),
+            connections,
             hosts: config.hosts.clone(),
             formats,
         })
@@ -118,10 +135,22 @@ impl Gateway {
             return health(&request).map(Either::Left);
         }
         let door = self.servers.iter().find(|door| door.leads_to(path));
-        let page = match door {
-            Some(door) => return ask(door.service.clone(), request).await.map(Either::Right),
-            None if path == "/me" => &self.me,
-            None => &self.nothing,
+        if let Some(door) = door {
+            let mut answer = ask(door.service.clone(), request).await;
+            if self.connections.is_some() {
+                oauth::hold_apart(&mut answer);
+            }
+            return answer.map(|body| Either::Right(Either::Left(body)));
+        }
+        let connections = self.connections.as_ref();
+        if let Some(connections) = connections.filter(|connections| connections.are_at(path)) {
+            let answer = ask(connections.router(), request).await;
+            return answer.map(|body| Either::Right(Either::Right(body)));
+        }
+        let page = if path == "/me" {
+            &self.me
+        } else {
+            &self.nothing
         };
         let answer = ask(page.clone(), request).await;
         answer.map(|body| Either::Left(body.boxed_unsync()))
@@ -129,7 +158,7 @@ impl Gateway {
 }
 
 impl Answers for Gateway {
-    type Body = Either<Body, Watched>;
+    type Body = Answered;
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         self.routed(request).await
@@ -143,7 +172,7 @@ impl Door {
     }
 }
 
-fn prefix(route: &Route) -> String {
+pub(super) fn prefix(route: &Route) -> String {
     match &route.name {
         Some(name) => format!("/{name}{MCP}"),
         None => MCP.to_owned(),
