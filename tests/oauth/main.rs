@@ -15,6 +15,7 @@ mod consent;
 mod discovery;
 mod documents;
 mod registration;
+mod setting_up;
 mod signing_in;
 mod tokens;
 mod world;

@@ -11,7 +11,7 @@ use crate::world::{CALLBACK, Program, World};
 #[tokio::test]
 async fn a_program_is_told_what_was_taken() {
     let world = World::new().await;
-    let answer = world.register(&json!({
+    let metadata = json!({
         "client_name": " Assistant\n",
         "client_uri": "https://evil.example",
         "logo_uri": "https://evil.example/logo.png",
@@ -20,8 +20,8 @@ async fn a_program_is_told_what_was_taken() {
         "response_types": ["code"],
         "token_endpoint_auth_method": "client_secret_post",
         "scope": "files:read",
-    }));
-    let answer = answer.await;
+    });
+    let answer = world.register(&metadata).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     assert_eq!(answer.header("cache-control"), "no-store");
     let taken = answer.json();

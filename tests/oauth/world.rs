@@ -109,11 +109,8 @@ impl World {
 
     /// A program that has registered.
     pub(crate) async fn program(&self) -> Program {
-        let answer = self.register(&json!({
-            "client_name": "Assistant",
-            "redirect_uris": [CALLBACK],
-        }));
-        let answer = answer.await;
+        let metadata = json!({ "client_name": "Assistant", "redirect_uris": [CALLBACK] });
+        let answer = self.register(&metadata).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
         Program::known_as(answer.json()["client_id"].as_str().unwrap(), &self.base)
     }
