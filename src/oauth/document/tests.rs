@@ -113,7 +113,10 @@ fn a_document_says_what_it_is_known_by() {
 
 #[tokio::test]
 async fn a_document_is_kept_for_its_time_and_a_failure_for_less() {
-    let (script, clock) = (Scripted::default(), ManualClock::new());
+    let (script, clock) = (
+        Scripted::default(),
+        ManualClock::at(crate::clock::Timestamp::from_millis(0)),
+    );
     let documents = documents(&script);
     script.answers(Ok(good().max_age(Duration::from_secs(120))));
     for _ in 0..3 {
@@ -146,7 +149,10 @@ async fn a_document_is_kept_for_its_time_and_a_failure_for_less() {
 
 #[tokio::test]
 async fn many_who_ask_at_once_fetch_once() {
-    let (script, clock) = (Scripted::default(), ManualClock::new());
+    let (script, clock) = (
+        Scripted::default(),
+        ManualClock::at(crate::clock::Timestamp::from_millis(0)),
+    );
     let documents = Arc::new(documents(&script));
     script.answers(Ok(good()));
     let asking: Vec<_> = (0..32)
@@ -163,7 +169,10 @@ async fn many_who_ask_at_once_fetch_once() {
 
 #[tokio::test]
 async fn hosts_can_be_chosen_and_documents_do_not_pile_up() {
-    let (script, clock) = (Scripted::default(), ManualClock::new());
+    let (script, clock) = (
+        Scripted::default(),
+        ManualClock::at(crate::clock::Timestamp::from_millis(0)),
+    );
     script.answers(Ok(good()));
     let few = ClientDocuments::new().only_hosts(["App.example"]);
     let documents = Documents::new(few.fetch_by(script.clone())).unwrap();
