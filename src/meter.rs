@@ -39,7 +39,7 @@ const OUTCOMES: [(&str, &[&str]); 17] = [
     ("malformed", &["malformed"]),
     ("unknown", &["unknown", "wrong_secret"]),
     ("revoked", &["revoked"]),
-    ("expired", &["expired"]),
+    ("expired", &["expired", "token_expired"]),
     ("disabled", &["disabled", "owner_barred"]),
     ("address", &["address_denied"]),
     ("server", &["server_denied"]),

@@ -247,7 +247,7 @@ fn check_standing(state: &KeyState, secret: SecretRef, now: Moment) -> Result<()
     if !state.has(secret, now.wall) {
         // The secrets of a connection end by themselves all the time: that is no sign of a leak.
         let is_renewed =
-            state.standing == Standing::Active && state.terms.info.connection.is_some();
+            state.standing != Standing::Revoked && state.terms.info.connection.is_some();
         return Err(Rejection::new(if is_renewed {
             RejectionKind::TokenExpired
         } else {

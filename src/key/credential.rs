@@ -145,7 +145,8 @@ impl Default for Origin {
     }
 }
 
-/// The number of a secret within its key: 1 for the first, one more with each rotation.
+/// The number of a secret within its key: 1 for the first, one more with each rotation. The secrets of
+/// a [connection](super::Connection) that its program renews have the numbers up to 16 in turn.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

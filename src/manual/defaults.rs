@@ -23,6 +23,12 @@
 //! | burst of a limit | the whole count | sixty a minute may come at once, which is what people expect of the words | [`burst`](crate::RateLimit::burst), where the server behind cannot take that |
 //! | expiry | never | a key that dies on a day nobody has noted is an outage | [`expires_in`](crate::NewKey::expires_in), [`expires_at`](crate::NewKey::expires_at) |
 //! | status | active | | [`inactive`](crate::NewKey::inactive) |
+//! | access of a connection | read-only | an assistant that only reads does no harm that cannot be undone | [`full_access`](crate::NewConnection::full_access), for admins |
+//! | access token of a connection | an hour | what a leak is good for | [`lifetimes`](crate::NewConnection::lifetimes), from a second to a day |
+//! | refresh token of a connection | 30 days from the last renewal, without end | a program that is used goes on, one that is not ends by itself | [`lifetimes`](crate::NewConnection::lifetimes), up to 366 days; [`ends_at`](crate::NewConnection::ends_at) |
+//! | access token after its renewal | 60 s | calls that are under way | not adjustable |
+//! | access tokens of a connection at once | 4 | a program that renews all the time | not adjustable |
+//! | authorization code | 60 s, remembered for 10 minutes once used | what the OAuth documents ask for | not adjustable |
 //!
 //! A name has at most 200 characters, a description 1,000, the reason of a revocation 500; a key at most
 //! 16 rate limits, 1,000 network rules, and 16 KiB of metadata. All of that is read on a cold lookup and

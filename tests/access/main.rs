@@ -16,6 +16,8 @@ mod backends;
 
 mod agreement;
 mod bulk;
+mod connection_rights;
+mod connections;
 mod directory;
 mod first_keys;
 mod members;

@@ -1,5 +1,6 @@
 //! Owners, plans, connections.
 
+use mcp_api_keys::NewConnection;
 use serde_json::json;
 
 use crate::world::{Api, clear, id};
@@ -135,4 +136,26 @@ async fn connections_are_listed_and_ended() {
         api.read(&root, "/connections").await["connections"],
         json!([])
     );
+
+    // One that its program renews is shown with the program's name and its end.
+    let new = NewConnection::new(
+        "ada".parse().unwrap(),
+        "https://app.example".parse().unwrap(),
+    );
+    let manager = api.keys.manager();
+    let tokens = manager.connect(new.client_name("App")).await.unwrap();
+    let list = api.read(&root, "/connections").await;
+    let one = &list["connections"][0];
+    let program = json!({ "client": "https://app.example", "name": "App" });
+    assert_eq!(one["connection"], program);
+    assert!(one["expires_at"].is_string() && one.get("grant").is_none());
+    let path = format!("/keys/{}", tokens.info().id);
+    let handed_over = api.ask("PATCH", &path).key(&root);
+    let handed_over = handed_over.json(&json!({ "owner": "bob" })).send().await;
+    assert_eq!(handed_over.status, 422);
+    let trail = api.read(&root, "/audit?subject=client:https://app.example");
+    assert_eq!(trail.await["entries"], json!([]));
+    let path = format!("/audit?subject={}", tokens.info().id);
+    let trail = api.read(&root, &path).await;
+    assert_eq!(trail["entries"][0]["action"], "connected");
 }

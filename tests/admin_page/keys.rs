@@ -477,4 +477,24 @@ async fn connections_are_listed_and_ended() {
         .post(&format!("/keys/{other}/disconnect"), &[])
         .await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
+
+    // By its name, and by its id, which it cannot choose.
+    let new = mcp_api_keys::NewConnection::new(
+        "ada".parse().unwrap(),
+        "https://app.example".parse().unwrap(),
+    );
+    let tokens = world.keys.manager().connect(new.client_name("<App>")).await;
+    let pages = [
+        "/connections".to_owned(),
+        format!("/keys/{}", tokens.unwrap().info().id),
+    ];
+    for path in pages {
+        let page = browser.get(&path).await;
+        assert!(
+            page.shows("&lt;App&gt;") && page.shows("https://app.example"),
+            "{path}"
+        );
+        assert!(!page.shows("<App>"), "{path}");
+    }
+    assert!(browser.get("/audit").await.shows("connected"));
 }

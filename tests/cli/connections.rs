@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use mcp_api_keys::key::{ScopeSet, Servers};
+use mcp_api_keys::{NewConnection, RefusedRenewal, Renewal};
 use serde_json::{Value, json};
 
 use crate::office::{HOME, Office, Run, admitted, ask, refused, text};
@@ -78,6 +80,53 @@ async fn connections_are_listed_with_what_they_may_do_and_disconnected() {
         "not_found"
     );
     assert_eq!(office.json(&format!("show {plain}"))["status"], "active");
+}
+
+/// One that a program renews: its name, what it may do, and when it ends.
+#[tokio::test]
+async fn a_connection_is_listed_with_its_program_and_its_end() {
+    let office = Office::new();
+    office.json("owner set ada --server files --scope files:*");
+    let keys = office.keys().await;
+    let client = "https://assistant.example/client";
+    let new = NewConnection::new("ada".parse().unwrap(), client.parse().unwrap())
+        .client_name("Assistant[2J")
+        .servers(Servers::All)
+        .scopes(ScopeSet::parse(["*"]).unwrap());
+    let tokens = keys.manager().connect(new).await.unwrap();
+    let listed = office.json("connections");
+    let one = &listed["connections"][0];
+    let connection = json!({ "client": client, "name": "Assistant[2J" });
+    assert_eq!(one["connection"], connection);
+    assert_eq!(one["rights"]["servers"], json!(["files"]));
+    assert_eq!(one["rights"]["scopes"], json!(["files:*"]));
+    assert_eq!(one["rights"]["access"], "read-only");
+    assert_ne!(one["expires_at"], Value::Null);
+    assert!(one.get("grant").is_none());
+    let table = office.text("connections");
+    let lines: Vec<_> = table.lines().collect();
+    for word in ["SERVERS", "SCOPES", "EXPIRES"] {
+        assert!(lines[0].contains(word), "{table}");
+    }
+    for word in ["Assistant[2J", client, "files", "files:*", "read-only"] {
+        assert!(lines[1].contains(word), "{table}");
+    }
+    let id = tokens.info().id.to_string();
+    let shown = office.text(&format!("show {id}"));
+    assert!(
+        shown.contains("https://assistant.example/client (Assistant[2J)"),
+        "{shown}"
+    );
+    // Nobody gets a secret without an end out of it.
+    assert_eq!(office.error(1, &format!("rotate {id}"))["code"], "conflict");
+    office.json(&format!("disconnect {id}"));
+    keys.catch_up().await.unwrap();
+    let client = client.parse().unwrap();
+    let renewal = keys.manager().renew(&client, tokens.refresh_token()).await;
+    let renewal = renewal.unwrap();
+    assert!(matches!(renewal, Renewal::Refused(RefusedRenewal::Ended)));
+    let trail = office.text("audit");
+    assert!(trail.contains("connected"), "{trail}");
 }
 
 #[test]

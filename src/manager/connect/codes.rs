@@ -79,7 +79,7 @@ impl Consented {
 
     /// The connection that was consented to, made from the code that was taken.
     pub(crate) fn into_connection(self, code: &CodeId) -> NewConnection {
-        self.wishes.from_code(code)
+        self.wishes.made_from(code)
     }
 }
 

@@ -183,7 +183,7 @@ impl Wishes {
     }
 
     /// The connection that is made from `code` with these.
-    pub(super) fn from_code(self, code: &CodeId) -> NewConnection {
+    pub(super) fn made_from(self, code: &CodeId) -> NewConnection {
         NewConnection {
             wishes: self,
             code: Some(*code),

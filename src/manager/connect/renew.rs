@@ -6,7 +6,7 @@ use super::tokens::{ConnectionTokens, actor_of, is_of};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::key::{ClientId, Credential, KeyRecord, KeyStatus, RefreshToken};
+use crate::key::{ClientId, Credential, CredentialId, KeyRecord, KeyStatus, RefreshToken};
 use crate::manager::{ATTEMPTS, KeyManager, too_many_changes};
 
 /// How long an access token goes on once there is a next one: for calls that are under way.
@@ -14,6 +14,12 @@ const OVERLAP: Duration = Duration::from_secs(60);
 
 /// How many access tokens a connection has at most, the newest included.
 const TOKENS: usize = 4;
+
+/// How many numbers its secrets have, in turn. When each was last used is noted by its number: a
+/// connection that is renewed for years leaves no more notes than these.
+const NUMBERS: u32 = 16;
+
+const TICK: Duration = Duration::from_millis(1);
 
 const REUSED: &str = "refresh token reused";
 
@@ -176,12 +182,15 @@ impl KeyManager {
         let ends_at = grant.access_end(now);
         record.expires_at = Some(grant.refresh_end(now));
         let newest = record.credentials.last();
-        let next = newest.map(|old| old.id).unwrap_or_default().next();
+        let next = number_after(newest.map(|old| old.id).unwrap_or_default());
+        // Numbers come again, so the times tell secrets apart, whatever the clock says.
+        let made_after = newest.map(|old| old.created_at.saturating_add(TICK));
         let kept = newest.and_then(|old| old.format.clone());
         let format = kept.as_ref().unwrap_or(self.office.formats.issued());
         let owner = record.owner.as_ref();
         let (key, mut credential) = self.make_secret(owner, next, format).await?;
         credential.ends_at = Some(ends_at);
+        credential.created_at = made_after.map_or(now, |after| after.max(now));
         let older = std::mem::take(&mut record.credentials);
         record.credentials = outgoing(older, now);
         record.credentials.push(credential);
@@ -193,6 +202,11 @@ impl KeyManager {
             None => Ok(None),
         }
     }
+}
+
+/// The number of the secret after this one.
+fn number_after(number: CredentialId) -> CredentialId {
+    CredentialId::from_u32(number.as_u32() % NUMBERS + 1)
 }
 
 /// The record of the connection that `token` renews; else why it does not, and of which connection.

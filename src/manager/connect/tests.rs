@@ -515,6 +515,35 @@ async fn neither_codes_nor_tokens_nor_their_hashes_are_to_be_found_anywhere() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_renewed_for_years_leaves_few_notes_of_its_use() {
+    let (office, store) = Office::in_memory().await;
+    let manager = office.manager();
+    let first = manager.connect(new()).await.unwrap();
+    let client = first.info().connection.clone().unwrap().client;
+    let mut token = first.refresh_token().to_owned();
+    let mut keys = vec![first.key().expose_secret().to_owned()];
+    for _ in 0..40 {
+        // The clock stands still: a number that comes again is another secret all the same.
+        let renewal = manager.renew(&client, &token).await.unwrap();
+        let Renewal::Tokens(next) = renewal else {
+            panic!("{renewal:?}");
+        };
+        next.refresh_token().clone_into(&mut token);
+        keys.push(next.key().expose_secret().to_owned());
+        office.context(&keys[keys.len() - 1]).await;
+        office.keys.flush().await.unwrap();
+    }
+    let id = first.info().id;
+    assert_eq!(store.uses(&[id]).await.unwrap().len(), 16);
+    let gate = office.keys.layer().any_server().gate().clone();
+    for (number, key) in keys.iter().enumerate() {
+        let request = http::Request::builder().header("x-api-key", key);
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        assert_eq!(gate.admit(&mut head).await.is_ok(), number > 36, "{number}");
+    }
+}
+
+#[tokio::test]
 async fn the_document_of_a_used_code_says_nothing_of_what_was_consented_to() {
     let (office, store) = Office::in_memory().await;
     let id = office.put().await;

@@ -165,6 +165,12 @@
 //! mcp-keys disconnect ATgKlpEa
 //! ```
 //!
+//! The key above lives until it is withdrawn. [`KeyManager::connect`](crate::KeyManager::connect) makes
+//! connections for programs that speak OAuth: an access token that ends after an hour, and a refresh token
+//! for the next one ([`renew`](crate::KeyManager::renew)). One that is left unused for 30 days ends by itself.
+//! A refresh token that is presented twice was stolen, from the program or by it: the connection is revoked,
+//! and `mcp-keys audit` shows it as `reused`.
+//!
 //! # The first keys
 //!
 //! [`bootstrap`](crate::KeyManager::bootstrap) makes the first admin and their key,

@@ -1,11 +1,11 @@
-//! The definitions of owners and plans.
+//! Documents: the definitions of owners and plans, registered programs, authorization codes.
 
 use serde_json::json;
 
 use super::{conflicts, fails_with, insert, ok};
 use crate::audit::{Act, AuditAction, AuditFilter};
 use crate::error::ErrorKind;
-use crate::key::{KeyStatus, Revision, Subject, SubjectKind};
+use crate::key::{Connection, KeyStatus, Revision, Subject, SubjectKind};
 use crate::store::{AuditPage, Change, ChangeLog, Document, DocumentPage, KeyStore};
 use crate::testing::act;
 use crate::testing::records::{NOON, record};
@@ -124,6 +124,61 @@ pub async fn lists_definitions_of_a_kind_in_pages(store: &dyn KeyStore) {
         1
     );
     assert_eq!(ok(store.documents(SubjectKind::Key, &whole).await), []);
+}
+
+/// Documents that no key depends on are kept as the others are, each kind by itself, and go whatever
+/// keys there are.
+pub async fn keeps_documents_of_every_kind_apart(store: &dyn KeyStore) {
+    let client = "client:https://client.example/ö?a=owner:b";
+    let codes = [1, 2].map(|digit: u8| format!("code:{}", digit.to_string().repeat(76)));
+    let texts = [client, &codes[1], "owner:code:1", "plan:code", &codes[0]];
+    let mut documents = Vec::new();
+    for (number, text) in (0..).zip(texts) {
+        let mut written = document(text, number);
+        put(store, &mut written).await;
+        documents.push(written);
+    }
+    for written in &documents {
+        let found = ok(store.document(&written.subject).await);
+        assert_eq!(found.as_ref(), Some(written));
+    }
+    for (kind, names) in [
+        (SubjectKind::Client, &[client][..]),
+        (SubjectKind::Code, &[&codes[0], &codes[1]]),
+        (SubjectKind::Owner, &["owner:code:1"]),
+        (SubjectKind::Plan, &["plan:code"]),
+    ] {
+        for size in [1, 10] {
+            let page = DocumentPage::first(size);
+            let found = ok(store.documents(kind, &page).await);
+            let found: Vec<_> = found.iter().map(|one| one.subject.to_string()).collect();
+            assert_eq!(found, names[..size.min(names.len())]);
+        }
+    }
+    let page = DocumentPage {
+        after: codes[0].strip_prefix("code:").map(str::to_owned),
+        size: 10,
+    };
+    let rest = ok(store.documents(SubjectKind::Code, &page).await);
+    assert_eq!(rest.len(), 1);
+
+    // Names of owners, plans and programs have nothing to do with each other.
+    let mut key = record(1);
+    key.owner = "https://client.example/ö?a=owner:b".parse().ok();
+    key.connection = "https://client.example/ö?a=owner:b"
+        .parse()
+        .ok()
+        .map(Connection::new);
+    insert(store, &mut key).await;
+    for written in [&documents[0], &documents[1]] {
+        ok(store
+            .remove_document(&written.subject, written.revision, &act())
+            .await);
+        assert_eq!(ok(store.document(&written.subject).await), None);
+    }
+    let page = DocumentPage::first(10);
+    let clients = ok(store.documents(SubjectKind::Client, &page).await);
+    assert_eq!(clients, []);
 }
 
 /// What a key names stays, until the key is revoked or names something else.

@@ -76,12 +76,14 @@ where
             replaces_only_the_expected_definition
             lists_definitions_of_a_kind_in_pages
             removes_no_definition_that_a_key_names
+            keeps_documents_of_every_kind_apart
             notes_the_latest_use_of_each_secret
             forgets_the_uses_and_quotas_of_a_deleted_key
             counts_a_quota_by_its_period
             takes_no_revision_for_use;
         together:
             lets_one_of_many_replaces_win
+            lets_one_of_many_writes_of_a_document_win
             lets_one_of_many_inserts_win
             commits_in_the_order_of_revisions
             never_gives_more_of_a_quota_than_there_is

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{all, changes, insert, log_of, ok};
 use crate::error::ErrorKind;
-use crate::key::{KeyRecord, Revision};
-use crate::store::{ChangeLog, KeyStore};
+use crate::key::{CodeId, KeyRecord, Revision};
+use crate::store::{ChangeLog, Document, KeyStore};
 use crate::testing::act;
 use crate::testing::records::{NOON, handle, record};
 
@@ -34,6 +34,51 @@ pub async fn lets_one_of_many_replaces_win(store: Arc<dyn KeyStore>) {
     assert_eq!(winners.len(), 1);
     assert_eq!(all(&store).await, winners);
     assert_eq!(ok(store.revision().await), Revision::new(2));
+}
+
+/// Of many who saw the same document, or none, one writes it; and of many who would remove it one
+/// does.
+pub async fn lets_one_of_many_writes_of_a_document_win(store: Arc<dyn KeyStore>) {
+    let (_, code) = CodeId::generate(NOON);
+    let mut revision = Revision::default();
+    for round in 1..=3_u64 {
+        let tasks = (0..16).map(|number| {
+            let store = store.clone();
+            let document = Document {
+                subject: code.into(),
+                body: serde_json::json!({"number": number}),
+                revision,
+            };
+            tokio::spawn(async move {
+                let written = match round {
+                    3 => {
+                        store
+                            .remove_document(&document.subject, revision, &act())
+                            .await
+                    }
+                    _ => store.put_document(&document, &act()).await,
+                };
+                (written, document)
+            })
+        });
+        let mut winners = Vec::new();
+        for task in tasks.collect::<Vec<_>>() {
+            let (result, mut document) = task.await.expect("the task ends");
+            match result {
+                Ok(revision) => {
+                    document.revision = revision;
+                    winners.push(document);
+                }
+                Err(error) if round == 3 && error.kind() == ErrorKind::NotFound => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+            }
+        }
+        assert_eq!(winners.len(), 1);
+        revision = Revision::new(round);
+        let stored = ok(store.document(&code.into()).await);
+        assert_eq!(stored, winners.pop().filter(|_| round < 3));
+    }
+    assert_eq!(ok(store.revision().await), revision);
 }
 
 /// Of many keys with one handle, one is inserted.
