@@ -276,7 +276,9 @@ impl McpLayer {
             return Err(unknown());
         }
         let text = first.to_str().map_err(|_| unknown())?;
-        let session = sessions.unbind(text, holder(key.key())).ok_or_else(unknown)?;
+        let session = sessions
+            .unbind(text, holder(key.key()))
+            .ok_or_else(unknown)?;
         let session = HeaderValue::from_str(session).map_err(|_| unknown())?;
         head.headers.insert(SESSION_ID, session);
         Ok(())

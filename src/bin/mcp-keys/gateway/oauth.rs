@@ -200,7 +200,7 @@ impl OAuthSettings {
             .map(Scope::as_str)
             .collect();
         let mut builder = OAuth::new(keys, &issuer)
-            .map_err(refused)?
+            .map_err(|error| refused(&error))?
             .sign_in(KeySignIn::new(keys))
             .lifetimes(self.access, self.refresh);
         for route in &config.routes {
@@ -214,14 +214,14 @@ impl OAuthSettings {
         if !self.registration {
             builder = builder.without_registration();
         }
-        let oauth = builder.build().map_err(refused)?;
+        let oauth = builder.build().map_err(|error| refused(&error))?;
         let router = oauth.router();
         Ok(Connections { oauth, router })
     }
 }
 
 /// What a program could not be told, or a name that cannot stand in a URL.
-fn refused(error: mcp_api_keys::Error) -> Error {
+fn refused(error: &mcp_api_keys::Error) -> Error {
     Error::Usage(format!("--oauth: {error}"))
 }
 
@@ -244,7 +244,9 @@ impl Connections {
 
     /// What tells callers of the server at `prefix` how to connect.
     pub(super) fn responder(&self, prefix: &str) -> Result<StandardResponder, Error> {
-        self.oauth.responder(prefix).map_err(refused)
+        self.oauth
+            .responder(prefix)
+            .map_err(|error| refused(&error))
     }
 }
 
