@@ -37,7 +37,7 @@ impl Gate {
     #[cold]
     pub(super) fn sight(&self, head: &Parts, pass: &Pass, now: Moment) {
         let Some(usage) = self.usage() else { return };
-        usage.note_at(
+        usage.note_sighting(
             &Note {
                 key: Some(pass.id()),
                 credential: Some(pass.proof().secret().id),

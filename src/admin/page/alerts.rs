@@ -248,7 +248,7 @@ pub(super) async fn of_key(visit: &Visit, key: &KeyInfo) -> Result<Markup, Error
                         li {
                             strong { (name_of(alert.rule)) } " "
                             (super::problem::sentence(&alert.message())) " "
-                            (times::near(alert.raised_at, visit.now)) ". "
+                            "(" (times::near(alert.raised_at, visit.now)) ") "
                             @if alert.acknowledged.is_some() { "Seen to by " }
                             (seen_to(visit, alert, On::Key))
                         }

@@ -207,6 +207,16 @@ impl Recorder {
         }
     }
 
+    /// Takes note that a key was seen, which counts as no request: one that finds no room is not missed.
+    #[cold]
+    pub(crate) fn note_sighting(&self, note: &Note<'_>, at: Timestamp) {
+        let record = Record::of(note, at);
+        let pushed = self.with_queue(|ring| ring.push_uncounted(record.words()));
+        if pushed == Some(Pushed::HalfFull) {
+            self.hurry.notify_one();
+        }
+    }
+
     #[inline(never)]
     fn push_long(&self, note: &Note<'_>, at: Timestamp) {
         self.push(Record::of(note, at).words());
@@ -214,20 +224,26 @@ impl Recorder {
 
     #[inline]
     fn push(&self, record: &[u64]) {
-        let pushed = LOCAL.try_with(|local| {
+        match self.with_queue(|ring| ring.push(record)) {
+            Some(Pushed::Kept | Pushed::Refused) => {}
+            Some(Pushed::HalfFull) => self.hurry.notify_one(),
+            // The thread is about to end.
+            None => drop(self.dropped.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// Does something with this thread's queue, if it has one.
+    #[inline]
+    fn with_queue<T>(&self, act: impl FnOnce(&Ring) -> T) -> Option<T> {
+        let done = LOCAL.try_with(|local| {
             let local = &mut *local.try_borrow_mut().ok()?;
             let ring = match local.queues.first() {
                 Some((number, ring)) if *number == self.number => ring,
                 _ => self.queue_of(&mut local.queues)?,
             };
-            Some(ring.push(record))
+            Some(act(ring))
         });
-        match pushed {
-            Ok(Some(Pushed::Kept | Pushed::Refused)) => {}
-            Ok(Some(Pushed::HalfFull)) => self.hurry.notify_one(),
-            // The thread is about to end.
-            _ => drop(self.dropped.fetch_add(1, Ordering::Relaxed)),
-        }
+        done.ok().flatten()
     }
 
     /// This thread's queue to this recorder, put first in the list.

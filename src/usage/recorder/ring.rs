@@ -65,9 +65,20 @@ impl Ring {
         }
     }
 
-    /// Adds a record. To be called by one thread.
+    /// Adds a record, and counts it if there is no room for it. To be called by one thread.
     #[inline]
     pub(crate) fn push(&self, record: &[u64]) -> Pushed {
+        let pushed = self.push_uncounted(record);
+        if pushed == Pushed::Refused {
+            let refused = self.push.refused.load(Ordering::Relaxed);
+            self.push.refused.store(refused + 1, Ordering::Relaxed);
+        }
+        pushed
+    }
+
+    /// Adds a record that nobody misses. To be called by the same thread.
+    #[inline]
+    pub(crate) fn push_uncounted(&self, record: &[u64]) -> Pushed {
         let (capacity, length) = (self.words.len() as u64, record.len() as u64);
         let head = self.push.head.load(Ordering::Relaxed);
         let mut used = head - self.push.tail_seen.load(Ordering::Relaxed);
@@ -76,8 +87,6 @@ impl Ring {
             self.push.tail_seen.store(tail, Ordering::Relaxed);
             used = head - tail;
             if used + length > capacity {
-                let refused = self.push.refused.load(Ordering::Relaxed);
-                self.push.refused.store(refused + 1, Ordering::Relaxed);
                 return Pushed::Refused;
             }
         }
@@ -121,7 +130,7 @@ impl Ring {
         self.take.tail.store(head, Ordering::Release);
     }
 
-    /// How many records there was no room for.
+    /// How many records there was no room for, of those that are counted.
     pub(crate) fn refused(&self) -> u64 {
         self.push.refused.load(Ordering::Relaxed)
     }

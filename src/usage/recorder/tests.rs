@@ -148,7 +148,20 @@ fn storm(each: u64, rate: Option<u64>, rows: usize) -> u64 {
                         let due = Duration::from_nanos(number * 1_000_000_000 * THREADS / rate);
                         std::thread::sleep(due.saturating_sub(begun.elapsed()));
                     }
-                    recorder.note(&note(number, thread));
+                    let noted = note(number, thread);
+                    recorder.note(&noted);
+                    // That a key was seen counts as no request, whether there is room for it or not.
+                    if number.is_multiple_of(100) {
+                        let is_sighting = true;
+                        let at = recorder.look().wall;
+                        recorder.note_sighting(
+                            &Note {
+                                is_sighting,
+                                ..noted
+                            },
+                            at,
+                        );
+                    }
                 }
             })
         })
