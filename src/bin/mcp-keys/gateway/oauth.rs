@@ -38,7 +38,7 @@ pub(crate) struct OAuthArgs {
     pub(super) oauth: bool,
 
     /// URL under which programs and browsers reach the gateway, without a path, such as
-    /// https://mcp.example.com [default: the address it listens on, if that is a loopback address]
+    /// https://NAME [default: the address it listens on, if that is a loopback address]
     #[arg(long, value_name = "URL")]
     pub(super) public_url: Option<String>,
 

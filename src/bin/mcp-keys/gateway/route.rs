@@ -7,7 +7,7 @@
 //! | `/healthz` | nothing |
 //! | `/mcp` and below, or `/NAME/mcp` and below | a key for the server |
 //! | `/me` | any key in force |
-//! | with `--oauth`: `/oauth/…`, and documents about it under `/.well-known` | nothing: see [`oauth`](super::oauth) |
+//! | with `--oauth`: `/oauth/…`, and documents about it under `/.well-known` | nothing: see [`super::oauth`] |
 //! | any other | any key in force, to be told that there is nothing |
 
 use std::convert::Infallible;
