@@ -9,9 +9,9 @@ mod alerts;
 mod bulk;
 mod changes;
 // Codes and registrations are for the room that speaks OAuth over HTTP.
-#[allow(
-    dead_code,
-    reason = "what it offers to that room is used by nobody else"
+#[cfg_attr(
+    not(feature = "oauth"),
+    allow(dead_code, reason = "nobody else uses what it offers to that room")
 )]
 mod connect;
 mod definitions;
@@ -33,7 +33,10 @@ pub use self::bulk::Withdrawn;
 pub use self::changes::KeyUpdate;
 use self::connect::Rounds;
 pub use self::connect::{ConnectionTokens, NewConnection, RefusedRenewal, Renewal};
-#[allow(unused_imports, reason = "for the room that speaks OAuth over HTTP")]
+#[cfg_attr(
+    not(feature = "oauth"),
+    allow(unused_imports, reason = "for the room that speaks OAuth over HTTP")
+)]
 pub(crate) use self::connect::{Consented, RegisteredClient, TakenCode};
 pub use self::import::ImportKey;
 pub use self::new_key::NewKey;

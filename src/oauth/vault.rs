@@ -140,7 +140,7 @@ impl<'a> Vault<'a> {
         if let Some(key) = person.key() {
             principal = principal.by_key(key);
         }
-        let (code, id) = CodeId::generate(now);
+        let (code, id) = self.0.make_code();
         self.0
             .acting_as(principal)
             .put_code(&id, &consented)
