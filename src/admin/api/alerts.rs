@@ -14,7 +14,7 @@ use super::caller::{Caller, finished};
 use super::choice::size;
 use super::fault::Fault;
 use super::read::Asked;
-use super::schema::{KeyIdText, TimeText};
+use super::schema::{AlertPlaceText, KeyIdText, TimeText};
 use super::scope::Right;
 use crate::alert::{Acknowledged, Alert, AlertPlace, AlertRequest, AlertRule, AlertState};
 use crate::clock::Timestamp;
@@ -38,6 +38,7 @@ pub(super) struct AskedAlerts {
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
     /// Only alerts after this place: the `next` of the page before.
+    #[param(value_type = Option<AlertPlaceText>)]
     after: Option<String>,
 }
 

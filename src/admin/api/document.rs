@@ -43,7 +43,7 @@ use super::{
         serve,
     ),
     components(schemas(
-        FaultBody<'static>, FaultDetails<'static>, FaultType, KeyIdText, schema::ServerText,
+        FaultBody<'static>, FaultDetails<'static>, FaultType, KeyIdText, schema::AlertPlaceText, schema::ServerText,
         schema::GlobText, schema::NetworkText, schema::GrantText, schema::Tags, schema::Star,
         shown::ShownKey,
     )),

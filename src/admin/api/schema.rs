@@ -59,6 +59,12 @@ text! {
             r"^(key_[0-6][0-9A-Za-z]{21}|owner:[^\x00-\x1f\x7f-\x9f]{1,128}|plan:[a-z0-9_-]{1,64}|client:[^\x00-\x1f\x7f-\x9f]{1,512}|code:[0-9a-f]{76})$",
         ))
         .examples(["owner:ada"]);
+    AlertPlaceText as "AlertPlace": |text| text
+        .description(Some("A place in the list of alerts, as `next` names it."))
+        .pattern(Some(
+            r"^(open|resolved)\.-?[0-9]{1,15}\.key_[0-6][0-9A-Za-z]{21}\.(spike|errors|new_network|revoked_used|expired_used|near_limit|near_quota|expiring_soon|idle)$",
+        ))
+        .examples(["open.1785232800000.key_00VZwwy0Fq9zX3Uvt4pS0L.spike"]);
     PlanText as "PlanName": |text| text
         .description(Some("The name of a plan."))
         .pattern(Some("^[a-z0-9_-]{1,64}$"))
