@@ -7,9 +7,10 @@
 
 #![allow(dead_code, reason = "no benchmark needs all of it")]
 
-#[cfg(feature = "sqlite")]
+#[cfg(all(feature = "sqlite", feature = "testing"))]
 pub mod big_store;
 pub mod cases;
+#[cfg(feature = "testing")]
 pub mod formula;
 pub mod load;
 pub mod measure;

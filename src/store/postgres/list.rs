@@ -19,7 +19,7 @@ use super::fault::{failed, replica};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{Revision, StatusKind};
-use crate::store::rows::{self, LogRow, Row, change_log, page, selecting};
+use crate::store::rows::{self, LogRow, Row, change_log, page, row, selecting};
 use crate::store::{ChangeLog, KeyFilter, Page, PageRequest};
 
 /// The conditions that a key `k` of the page meets. `lower` changes ASCII letters only under this
@@ -109,12 +109,12 @@ pub(super) async fn list(
     page(rows, wanted.bounded_size())
 }
 
-/// A row of the log, and whether the server is one that follows another.
-#[derive(sqlx::FromRow)]
-struct Read {
-    is_replica: bool,
-    #[sqlx(flatten)]
-    row: LogRow,
+row! {
+    /// A row of the log, and whether the server is one that follows another.
+    struct Read {
+        flatten row: LogRow,
+        is_replica: bool,
+    }
 }
 
 pub(super) async fn changes_since(

@@ -1,14 +1,24 @@
 //! Bringing the tables up to date.
 
-use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migrator};
+use std::sync::LazyLock;
+
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration};
 use sqlx::{PgConnection, PgPool, query, query_scalar};
 
 use super::connect::of_another_version;
 use super::fault::{failed, not_opened};
 use super::lease::Lease;
 use crate::error::Error;
+use crate::store::rows::{migration_files, migrations};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/postgres/migrations");
+static MIGRATIONS: LazyLock<Vec<Migration>> = LazyLock::new(|| {
+    migrations(migration_files![
+        "0001_store",
+        "0002_lists",
+        "0003_usage",
+        "0004_alerts",
+    ])
+});
 
 /// Not sqlx's own name: a program with tables of its own in the same schema uses that.
 const MIGRATIONS_TABLE: &str = "api_key_migrations";
@@ -58,10 +68,10 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<AppliedMigration>,
 }
 
 /// The migrations that are still to come; an error if others were applied than this crate knows.
-fn missing(applied: &[AppliedMigration]) -> Result<Vec<&'static sqlx::migrate::Migration>, Error> {
+fn missing(applied: &[AppliedMigration]) -> Result<Vec<&'static Migration>, Error> {
     if let Some(unknown) = applied
         .iter()
-        .find(|old| !MIGRATIONS.version_exists(old.version))
+        .find(|old| MIGRATIONS.iter().all(|known| known.version != old.version))
     {
         return Err(of_another_version(MigrateError::VersionMissing(
             unknown.version,
@@ -88,5 +98,16 @@ fn not_migrated(error: MigrateError) -> Error {
             not_opened(error)
         }
         other => of_another_version(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+    use crate::store::rows::assert_all_listed;
+
+    #[test]
+    fn every_file_is_applied() {
+        assert_all_listed("src/store/postgres/migrations", &MIGRATIONS);
     }
 }

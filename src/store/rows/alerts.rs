@@ -1,19 +1,19 @@
 //! Alerts and habits as rows.
 
 use serde_json::Value;
-use sqlx::FromRow;
 
-use super::{Unreadable, corrupt, to_json};
+use super::{Unreadable, corrupt, row, to_json};
 use crate::alert::{Acknowledged, Alert, AlertRequest, AlertState, KeyHabits};
 use crate::clock::Timestamp;
 use crate::error::Error;
 
-/// A row of `api_key_alerts`.
-#[derive(FromRow)]
-pub(in crate::store) struct AlertRow {
-    acknowledged_at: Option<i64>,
-    acknowledged_by: Option<String>,
-    body: String,
+row! {
+    /// A row of `api_key_alerts`.
+    pub(in crate::store) struct AlertRow {
+        acknowledged_at: Option<i64>,
+        acknowledged_by: Option<String>,
+        body: String,
+    }
 }
 
 impl AlertRow {

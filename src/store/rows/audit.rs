@@ -1,22 +1,23 @@
 //! An entry of the audit trail.
 
 use serde::de::DeserializeOwned;
-use sqlx::FromRow;
 
+use super::row;
 use crate::audit::AuditEntry;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 
-#[derive(FromRow)]
-pub(in crate::store) struct AuditRow {
-    revision: i64,
-    at: i64,
-    actor: String,
-    source: Option<String>,
-    action: String,
-    subject: String,
-    before: Option<String>,
-    after: Option<String>,
+row! {
+    pub(in crate::store) struct AuditRow {
+        revision: i64,
+        at: i64,
+        actor: String,
+        source: Option<String>,
+        action: String,
+        subject: String,
+        before: Option<String>,
+        after: Option<String>,
+    }
 }
 
 impl AuditRow {

@@ -1,16 +1,17 @@
 //! A document.
 
 use serde_json::Value;
-use sqlx::FromRow;
 
+use super::row;
 use crate::error::Error;
 use crate::store::Document;
 
-#[derive(FromRow)]
-pub(in crate::store) struct DocumentRow {
-    subject: String,
-    revision: i64,
-    body: String,
+row! {
+    pub(in crate::store) struct DocumentRow {
+        subject: String,
+        revision: i64,
+        body: String,
+    }
 }
 
 impl DocumentRow {

@@ -4,6 +4,8 @@
 mod alerts;
 mod audit;
 mod documents;
+mod migrations;
+mod row;
 pub(super) mod series;
 mod usage;
 
@@ -11,11 +13,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::error::Category;
-use sqlx::FromRow;
 
 pub(super) use self::alerts::{AlertRow, AlertStart, alerts_json, habits_json, into_habits};
 pub(super) use self::audit::AuditRow;
 pub(super) use self::documents::DocumentRow;
+#[cfg(test)]
+pub(super) use self::migrations::assert_all_listed;
+pub(super) use self::migrations::{migration_files, migrations};
+pub(super) use self::row::row;
 #[cfg(feature = "postgres")]
 pub(super) use self::usage::units;
 pub(super) use self::usage::{TakenRow, UseRow};
@@ -35,27 +40,29 @@ macro_rules! selecting {
 }
 pub(super) use selecting;
 
-/// A row of `api_keys`.
-#[derive(FromRow)]
-pub(super) struct Row {
-    #[sqlx(flatten)]
-    columns: Columns,
-    revision: i64,
-    record: String,
+row! {
+    /// A row of `api_keys`.
+    pub(super) struct Row {
+        flatten columns: Columns,
+        revision: i64,
+        record: String,
+    }
 }
 
-/// What the columns repeat of a record.
-#[derive(FromRow, PartialEq)]
-pub(super) struct Columns {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) owner: Option<String>,
-    pub(super) plan: Option<String>,
-    pub(super) client: Option<String>,
-    pub(super) status: String,
-    pub(super) all_servers: bool,
-    pub(super) created_at: i64,
-    pub(super) expires_at: Option<i64>,
+row! {
+    /// What the columns repeat of a record.
+    #[derive(PartialEq)]
+    pub(super) struct Columns {
+        pub(super) id: String,
+        pub(super) name: String,
+        pub(super) owner: Option<String>,
+        pub(super) plan: Option<String>,
+        pub(super) client: Option<String>,
+        pub(super) status: String,
+        pub(super) all_servers: bool,
+        pub(super) created_at: i64,
+        pub(super) expires_at: Option<i64>,
+    }
 }
 
 impl Columns {
@@ -124,13 +131,14 @@ pub(super) fn page(mut rows: Vec<Row>, size: usize) -> Result<Page, Error> {
     Ok(Page { records, next })
 }
 
-/// A change and the number of the newest one; without the change if there is none to read.
-#[derive(FromRow)]
-pub(super) struct LogRow {
-    newest: i64,
-    revision: Option<i64>,
-    subject: Option<String>,
-    stamp: Option<i64>,
+row! {
+    /// A change and the number of the newest one; without the change if there is none to read.
+    pub(super) struct LogRow {
+        newest: i64,
+        revision: Option<i64>,
+        subject: Option<String>,
+        stamp: Option<i64>,
+    }
 }
 
 /// The first `limit` of the changes in `rows`, if they follow `since` without a gap.

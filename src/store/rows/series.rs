@@ -1,24 +1,23 @@
 //! What keys were used for, as rows.
 
-use sqlx::FromRow;
-
-use super::corrupt;
+use super::{corrupt, row};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{Carrier, CredentialId, KeyId};
 use crate::usage::ledger::{Answer, Sum};
 use crate::usage::{LastUse, LatencyHistogram};
 
-/// What a series has in one step.
-#[derive(FromRow)]
-pub(in crate::store) struct StepRow {
-    at: i64,
-    label: String,
-    outcome: String,
-    status: String,
-    requests: i64,
-    cost: i64,
-    latency: String,
+row! {
+    /// What a series has in one step.
+    pub(in crate::store) struct StepRow {
+        at: i64,
+        label: String,
+        outcome: String,
+        status: String,
+        requests: i64,
+        cost: i64,
+        latency: String,
+    }
 }
 
 impl StepRow {
@@ -65,16 +64,17 @@ macro_rules! by_label {
 }
 pub(in crate::store) use by_label;
 
-/// A row of `api_usage_last`.
-#[derive(FromRow)]
-pub(in crate::store) struct LastRow {
-    key_id: String,
-    at: i64,
-    address: String,
-    carrier: String,
-    credential: i64,
-    server: String,
-    operation: String,
+row! {
+    /// A row of `api_usage_last`.
+    pub(in crate::store) struct LastRow {
+        key_id: String,
+        at: i64,
+        address: String,
+        carrier: String,
+        credential: i64,
+        server: String,
+        operation: String,
+    }
 }
 
 impl LastRow {

@@ -1,19 +1,18 @@
 //! When a secret was used, and what was taken of a quota.
 
-use sqlx::FromRow;
-
-use super::corrupt;
+use super::{corrupt, row};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{CredentialId, KeyId};
 use crate::store::{KeyUse, QuotaAccount, Taken};
 
-/// A row of `api_key_uses`.
-#[derive(FromRow)]
-pub(in crate::store) struct UseRow {
-    key_id: String,
-    credential: i64,
-    at: i64,
+row! {
+    /// A row of `api_key_uses`.
+    pub(in crate::store) struct UseRow {
+        key_id: String,
+        credential: i64,
+        at: i64,
+    }
 }
 
 impl UseRow {
@@ -29,12 +28,13 @@ impl UseRow {
     }
 }
 
-/// A row of `api_key_quotas`, of a key that is known.
-#[derive(FromRow)]
-pub(in crate::store) struct TakenRow {
-    name: String,
-    pub(in crate::store) period: i64,
-    taken: i64,
+row! {
+    /// A row of `api_key_quotas`, of a key that is known.
+    pub(in crate::store) struct TakenRow {
+        name: String,
+        pub(in crate::store) period: i64,
+        taken: i64,
+    }
 }
 
 impl TakenRow {
