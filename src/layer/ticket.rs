@@ -17,7 +17,7 @@ use crate::context::KeyContext;
 use crate::gate::{Caller, Gate, Permit};
 use crate::key::{Carrier, CredentialId, KeyId};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::usage::{Note, OTHER, Operation, Recorder, Started, UsageStatus};
+use crate::usage::{KnownName, Note, OTHER, Operation, Recorder, Started, UsageStatus};
 
 /// How the integrator names requests: nothing for those that are named after their method.
 pub(super) type NameRequest = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -102,7 +102,7 @@ struct Pending {
     started: Option<Started>,
     server: u16,
     cost: u32,
-    method: Operation<'static>,
+    method: KnownName,
     more: Option<Box<More>>,
 }
 
@@ -210,7 +210,13 @@ impl Pending {
             return self.note_named(more, permit, status, rejection);
         }
         if let Some((usage, caller)) = permit.and_then(Permit::noted) {
-            let note = self.of(usage, caller, self.method, status, rejection);
+            let note = self.of(
+                usage,
+                caller,
+                Operation::Known(self.method),
+                status,
+                rejection,
+            );
             usage.note(&note);
         }
     }
@@ -235,7 +241,7 @@ impl Pending {
         let asked = inside.map(|inside| &*inside.slot.0);
         let name = asked.and_then(|asked| asked.operation.get());
         let name = more.name.as_deref().or(name.map(|name| &**name));
-        let operation = name.map_or(self.method, Operation::text);
+        let operation = name.map_or(Operation::Known(self.method), Operation::text);
         let mut note = self.of(usage, caller, operation, status, rejection);
         if let Some(asked) = asked {
             note.cost = asked.cost.get().copied().unwrap_or(0);
@@ -289,7 +295,7 @@ pub(super) fn note_refusal(rejection: &Rejection, head: &Parts, gate: &Gate, nam
         server: naming.server,
         operation: name
             .as_deref()
-            .map_or(name_of(&head.method), Operation::text),
+            .map_or(Operation::Known(name_of(&head.method)), Operation::text),
         outcome: number_of(rejection.kind()),
         status: UsageStatus::Denied,
         cost: 0,
@@ -306,20 +312,17 @@ fn number_of(kind: RejectionKind) -> u8 {
 
 /// What a request is named after. A method is the caller's text too.
 #[inline]
-fn name_of(method: &Method) -> Operation<'static> {
-    const GET: Operation<'static> = Operation::short("GET");
-    const POST: Operation<'static> = Operation::short("POST");
-
+fn name_of(method: &Method) -> KnownName {
     match *method {
-        Method::GET => GET,
-        Method::POST => POST,
-        Method::PUT => const { Operation::short("PUT") },
-        Method::DELETE => const { Operation::short("DELETE") },
-        Method::HEAD => const { Operation::short("HEAD") },
-        Method::OPTIONS => const { Operation::short("OPTIONS") },
-        Method::CONNECT => const { Operation::short("CONNECT") },
-        Method::PATCH => const { Operation::short("PATCH") },
-        Method::TRACE => const { Operation::short("TRACE") },
-        _ => const { Operation::short(OTHER) },
+        Method::GET => KnownName::Get,
+        Method::POST => KnownName::Post,
+        Method::PUT => KnownName::Put,
+        Method::DELETE => KnownName::Delete,
+        Method::HEAD => KnownName::Head,
+        Method::OPTIONS => KnownName::Options,
+        Method::CONNECT => KnownName::Connect,
+        Method::PATCH => KnownName::Patch,
+        Method::TRACE => KnownName::Trace,
+        _ => KnownName::Other,
     }
 }

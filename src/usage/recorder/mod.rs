@@ -21,14 +21,14 @@ use self::book::Book;
 pub(crate) use self::keeper::Keeping;
 use self::keeper::Outbox;
 use self::names::Names;
-pub(crate) use self::note::{Note, Operation};
-use self::note::{Reader, Record, short_record};
+pub(crate) use self::note::{KnownName, Note, Operation};
+use self::note::{Reader, Record, brief_record};
 use self::ring::{Pushed, Ring};
 use super::{LatencyHistogram, UsageObserver, UsageSink};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::error::Error;
 
-/// How many words each thread's queue holds: 512 KiB, or some 10,000 requests.
+/// How many words each thread's queue holds: 512 KiB, or some 16,000 requests.
 const QUEUE: usize = 64 * 1_024;
 
 /// How exact the time of a note is, in milliseconds.
@@ -81,9 +81,18 @@ struct Queue {
     reader: Reader,
 }
 
+/// The pushing end.
+struct Pen {
+    /// Whose queue it is.
+    recorder: u64,
+    ring: Arc<Ring>,
+    /// The time of the last record that has one.
+    time: Option<Timestamp>,
+}
+
 /// What a thread keeps.
 struct Local {
-    queues: Vec<(u64, Arc<Ring>)>,
+    pens: Vec<Pen>,
     /// The time of the recorder when it was last read, and how many requests were timed since.
     step: i64,
     timed: u32,
@@ -93,7 +102,7 @@ struct Local {
 
 thread_local! {
     static LOCAL: RefCell<Local> = const {
-        RefCell::new(Local { queues: Vec::new(), step: 0, timed: 0, dice: 0x9E37_79B9 })
+        RefCell::new(Local { pens: Vec::new(), step: 0, timed: 0, dice: 0x9E37_79B9 })
     };
 }
 
@@ -201,30 +210,11 @@ impl Recorder {
     /// Takes note of what happened at this time.
     #[inline]
     pub(crate) fn note_at(&self, note: &Note<'_>, at: Timestamp) {
-        match short_record(note, at) {
-            Some((words, length)) => self.push(words.get(..length).unwrap_or(&words)),
-            None => self.push_long(note, at),
-        }
-    }
-
-    /// Takes note that a key was seen, which counts as no request: one that finds no room is not missed.
-    #[cold]
-    pub(crate) fn note_sighting(&self, note: &Note<'_>, at: Timestamp) {
-        let record = Record::of(note, at);
-        let pushed = self.with_queue(|ring| ring.push_uncounted(record.words()));
-        if pushed == Some(Pushed::HalfFull) {
-            self.hurry.notify_one();
-        }
-    }
-
-    #[inline(never)]
-    fn push_long(&self, note: &Note<'_>, at: Timestamp) {
-        self.push(Record::of(note, at).words());
-    }
-
-    #[inline]
-    fn push(&self, record: &[u64]) {
-        match self.with_queue(|ring| ring.push(record)) {
+        let pushed = self.with_pen(|pen| match brief_record(note) {
+            Some(words) if pen.time == Some(at) => pen.ring.push(&words),
+            _ => pen.write(note, at),
+        });
+        match pushed {
             Some(Pushed::Kept | Pushed::Refused) => {}
             Some(Pushed::HalfFull) => self.hurry.notify_one(),
             // The thread is about to end.
@@ -232,36 +222,47 @@ impl Recorder {
         }
     }
 
-    /// Does something with this thread's queue, if it has one.
+    /// Takes note that a key was seen, which counts as no request: one that finds no room is not missed.
+    #[cold]
+    pub(crate) fn note_sighting(&self, note: &Note<'_>, at: Timestamp) {
+        if self.with_pen(|pen| pen.write(note, at)) == Some(Pushed::HalfFull) {
+            self.hurry.notify_one();
+        }
+    }
+
+    /// Does something with this thread's end of its queue, if it has one.
     #[inline]
-    fn with_queue<T>(&self, act: impl FnOnce(&Ring) -> T) -> Option<T> {
+    fn with_pen<T>(&self, act: impl FnOnce(&mut Pen) -> T) -> Option<T> {
         let done = LOCAL.try_with(|local| {
             let local = &mut *local.try_borrow_mut().ok()?;
-            let ring = match local.queues.first() {
-                Some((number, ring)) if *number == self.number => ring,
-                _ => self.queue_of(&mut local.queues)?,
-            };
-            Some(act(ring))
+            if local.pens.first().map(|pen| pen.recorder) != Some(self.number) {
+                self.find_pen(&mut local.pens);
+            }
+            local.pens.first_mut().map(act)
         });
         done.ok().flatten()
     }
 
-    /// This thread's queue to this recorder, put first in the list.
+    /// Puts this thread's end of its queue to this recorder first in the list.
     #[cold]
-    fn queue_of<'q>(&self, queues: &'q mut Vec<(u64, Arc<Ring>)>) -> Option<&'q Arc<Ring>> {
-        queues.retain(|(_, ring)| !ring.is_closed());
-        match queues.iter().position(|(number, _)| *number == self.number) {
-            Some(place) => queues.swap(0, place),
+    fn find_pen(&self, pens: &mut Vec<Pen>) {
+        pens.retain(|pen| !pen.ring.is_closed());
+        match pens.iter().position(|pen| pen.recorder == self.number) {
+            Some(place) => pens.swap(0, place),
             None => {
                 let ring = Arc::new(Ring::new(QUEUE));
                 lock(&self.queues).push(Queue {
                     ring: Arc::clone(&ring),
                     reader: Reader::default(),
                 });
-                queues.insert(0, (self.number, ring));
+                let pen = Pen {
+                    recorder: self.number,
+                    ring,
+                    time: None,
+                };
+                pens.insert(0, pen);
             }
         }
-        queues.first().map(|(_, ring)| ring)
     }
 
     /// Adds up what is in the queues, and tells observers of it.
@@ -324,6 +325,23 @@ impl Recorder {
 
     fn book(&self) -> MutexGuard<'_, Book> {
         lock(&self.book)
+    }
+}
+
+impl Pen {
+    /// Writes any note, with its time.
+    #[inline(never)]
+    fn write(&mut self, note: &Note<'_>, at: Timestamp) -> Pushed {
+        let record = Record::of(note, at);
+        let pushed = if note.is_sighting {
+            self.ring.push_uncounted(record.words())
+        } else {
+            self.ring.push(record.words())
+        };
+        if pushed != Pushed::Refused {
+            self.time = Some(at);
+        }
+        pushed
     }
 }
 

@@ -73,7 +73,7 @@ fn note(number: u64, thread: u64) -> Note<'static> {
         credential: Some(CredentialId::FIRST),
         carrier: None,
         server: 0,
-        operation: Operation::short("GET"),
+        operation: Operation::Known(KnownName::Get),
         outcome: u8::from(is_refused),
         status: if is_refused {
             UsageStatus::Denied
