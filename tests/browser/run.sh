@@ -17,22 +17,11 @@ browser=$repository/tests/browser
 [[ -x $1 && ! -d $1 ]] || die "no program at $1; build it with: cargo build --bin mcp-keys --features full"
 binary=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 
-# Sets chromium to the browser's program.
-need_chromium() {
-    local name
-    for name in "${MCP_KEYS_TEST_CHROMIUM:-chromium}" chromium-browser google-chrome; do
-        chromium=$(command -v "$name") && return
-    done
-    apt_install chromium ||
-        die 'Chromium is missing; install it (Debian: apt-get install chromium), or name its program in MCP_KEYS_TEST_CHROMIUM'
-    chromium=$(command -v chromium) || die 'Chromium was installed, and there is no program chromium'
-}
-
 prepare_folders
 need_node
 need_chromium
 install_npm browser "$browser"
-cp "$browser/"*.mjs "$cache/browser/"
+place "$cache/browser" "$browser/"*.mjs
 
 pictures=$repository/target/browser
 mkdir -p "$pictures"

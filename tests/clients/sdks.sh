@@ -70,6 +70,17 @@ need_node() {
         die "the TypeScript clients need Node.js 20 or newer, this is $(node -v); put a newer node first in PATH"
 }
 
+# Sets chromium to the browser's program.
+need_chromium() {
+    local name
+    for name in "${MCP_KEYS_TEST_CHROMIUM:-chromium}" chromium-browser google-chrome; do
+        chromium=$(command -v "$name") && return
+    done
+    apt_install chromium ||
+        die 'Chromium is missing; install it (Debian: apt-get install chromium), or name its program in MCP_KEYS_TEST_CHROMIUM'
+    chromium=$(command -v chromium) || die 'Chromium was installed, and there is no program chromium'
+}
+
 # A stamp, written last, says what a folder was built from; a run cut short leaves none.
 fresh() { # FOLDER STAMP
     [[ -f $1/stamp && $(<"$1/stamp") == "$2" ]]
@@ -106,10 +117,21 @@ install_npm() {
     printf '%s\n' "$stamp" >"$folder/stamp"
 }
 
+# place FOLDER FILE…: copies what has changed, each file at once, since other scripts may be reading it.
+place() {
+    local folder=$1 file to
+    shift
+    for file; do
+        to=$folder/$(basename "$file")
+        cmp -s "$file" "$to" && continue
+        cp "$file" "$to.$$" && mv "$to.$$" "$to"
+    done
+}
+
 install_typescript() {
     install_npm typescript "$here/typescript"
     # Modules are looked up from where a program lies, so the programs lie beside node_modules.
-    cp "$here/typescript/"*.mjs "$cache/typescript/"
+    place "$cache/typescript" "$here/typescript/"*.mjs
 }
 
 # start NAME COMMAND…: runs a server in the background, its output in files named after it, until
@@ -183,7 +205,7 @@ prepare_folders() {
     cache=${MCP_KEYS_TEST_CACHE:-$repository/target/clients}
     mkdir -p "$cache" || die "cannot make the cache folder $cache; name another in MCP_KEYS_TEST_CACHE"
     cache=$(cd "$cache" && pwd)
-    work=$(mktemp -d)
+    [[ -n $work ]] || work=$(mktemp -d)
 }
 
 prepare() { # Everything that the clients need.
