@@ -94,6 +94,18 @@ impl House {
     }
 
     async fn open(&self, client: &Client, path: &str, issued: &IssuedKey, post: bool) -> Incoming {
+        let response = self.ask(client, path, issued, post).await;
+        assert_eq!(response.status(), 200);
+        response.into_body()
+    }
+
+    async fn ask(
+        &self,
+        client: &Client,
+        path: &str,
+        issued: &IssuedKey,
+        post: bool,
+    ) -> Response<Incoming> {
         let request = Request::builder()
             .method(if post { "POST" } else { "GET" })
             .uri(self.server.url(path))
@@ -105,9 +117,7 @@ impl House {
         } else {
             String::new()
         };
-        let response = client.open(request.body(body).unwrap()).await;
-        assert_eq!(response.status(), 200);
-        response.into_body()
+        client.open(request.body(body).unwrap()).await
     }
 }
 
@@ -143,6 +153,7 @@ async fn withdraw(keys: &ApiKeys, how: &str, id: KeyId) {
         "disabled" => drop(manager.disable(id).await.unwrap()),
         "rotated" => drop(manager.rotate(id).await.unwrap()),
         "deleted" => drop(manager.delete(id).await.unwrap()),
+        "disconnected" => drop(manager.disconnect(id).await.unwrap()),
         "moved" => {
             let elsewhere = mcp_api_keys::key::Servers::only(["mail"]).unwrap();
             let update = KeyUpdate::new().servers(elsewhere);
@@ -159,14 +170,25 @@ async fn withdraw(keys: &ApiKeys, how: &str, id: KeyId) {
     }
 }
 
-const WAYS: &[(&str, &str)] = &[
-    ("revoked", "invalid_api_key"),
-    ("disabled", "disabled_api_key"),
-    ("rotated", "invalid_api_key"),
-    ("deleted", "invalid_api_key"),
-    ("expired", "expired_api_key"),
-    ("moved", "server_not_allowed"),
+/// Each with what streams are told, and with the status of the next request.
+const WAYS: &[(&str, &str, u16)] = &[
+    ("revoked", "invalid_api_key", 401),
+    ("disabled", "disabled_api_key", 401),
+    ("rotated", "invalid_api_key", 401),
+    ("deleted", "invalid_api_key", 401),
+    ("disconnected", "invalid_api_key", 401),
+    ("expired", "expired_api_key", 401),
+    ("moved", "server_not_allowed", 403),
 ];
+
+/// A key of the kind that can be withdrawn like this.
+fn withdrawable(how: &str) -> NewKey {
+    let new = NewKey::named("a");
+    match how {
+        "disconnected" => new.owner("ada").connection("assistant"),
+        _ => new,
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_a_key_is_withdrawn_its_streams_end_within_a_second() {
@@ -177,8 +199,8 @@ async fn however_a_key_is_withdrawn_its_streams_end_within_a_second() {
             .open(&Client::http1(), "/ticking", &other, false)
             .await;
         for client in [Client::http1(), Client::http2()] {
-            for (how, code) in WAYS {
-                let issued = house.issue(NewKey::named("a")).await;
+            for (how, code, status) in WAYS {
+                let issued = house.issue(withdrawable(how)).await;
                 let mut open = Vec::new();
                 for path in ["/silent", "/ticking", "/parts", "/cut", "/plain"] {
                     for post in [false, true] {
@@ -189,6 +211,10 @@ async fn however_a_key_is_withdrawn_its_streams_end_within_a_second() {
                 sleep(Duration::from_millis(100)).await;
                 withdraw(&house.keys, how, issued.info().id).await;
                 let since = Instant::now();
+                for post in [false, true] {
+                    let next = house.ask(&client, "/silent", &issued, post).await;
+                    assert_eq!(next.status(), *status, "{how}");
+                }
                 for (path, post, reading) in open {
                     let (end, text) = soon(reading).await.unwrap();
                     let after = end.saturating_duration_since(since);
