@@ -146,6 +146,8 @@
 pub mod admin;
 pub mod alert;
 pub mod audit;
+#[cfg(any(feature = "admin", feature = "oauth"))]
+mod browser;
 pub mod client_ip;
 mod clock;
 mod context;

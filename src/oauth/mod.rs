@@ -87,7 +87,6 @@ mod document;
 mod issuer;
 mod key_sign_in;
 mod metadata;
-mod origin;
 mod page;
 mod params;
 mod pkce;

@@ -58,7 +58,7 @@ pub(super) async fn read(head: &Parts, body: axum::body::Body) -> Result<Params,
         return Err(invalid("parameters belong into the body"));
     }
     let form = body::read(&head.headers, body, FORM).await;
-    let form = Params::parse(&form.map_err(|fault| invalid(fault.text()))?);
+    let form = Params::parse(&form.map_err(|fault| invalid(body::text(fault)))?);
     if form.check_each_once().is_err() {
         return Err(invalid("a parameter is repeated"));
     }
