@@ -68,6 +68,7 @@ async fn a_connection_that_reads_is_told_how_to_ask_for_more_and_gets_it() {
         assert!(page.body.contains("It asks to look and change"));
         assert!(page.body.contains(r#"value="read-only" required"#));
         assert!(page.body.contains(r#"value="full""#) && !page.body.contains("checked"));
+        assert!(page.body.contains(r#"value="deny" formnovalidate"#));
         assert_eq!(page.field("scope"), wanted);
 
         let more = granted(&world, &mut ada, &program, (wanted, "full")).await;

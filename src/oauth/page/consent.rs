@@ -140,7 +140,8 @@ fn form(question: &Question<'_>) -> Markup {
             }
             div.acts {
                 button.primary type="submit" name="decision" value="allow" { "Allow" }
-                button type="submit" name="decision" value="deny" { "Deny" }
+                // Nobody has to choose what they deny.
+                button type="submit" name="decision" value="deny" formnovalidate { "Deny" }
             }
         }
     }
