@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
-use mcp_api_keys::key::KeyId;
+use mcp_api_keys::key::{KeyId, Owner};
 use mcp_api_keys::store::MemoryStore;
 use mcp_api_keys::testing::{Fault, FaultyStore};
 use mcp_api_keys::{ApiKeys, IssuedKey, KeyUpdate, NewKey};
@@ -76,6 +76,9 @@ struct House {
 impl House {
     async fn new(with_mcp: bool) -> Self {
         let keys = light(MemoryStore::new()).build().await.unwrap();
+        // Whose connections may do all that these streams are opened with.
+        let ada = Owner::admin("ada".parse().unwrap());
+        keys.manager().put_owner(ada).await.unwrap();
         let outer = keys.layer().server("notes");
         let app = match with_mcp {
             true => endless().layer(outer.with_mcp(layer())),
