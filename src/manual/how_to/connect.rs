@@ -173,7 +173,7 @@
 //! change, and prefers neither answer. Only an admin who may do that themselves is asked; where the owner
 //! of the connection may not, now, there is no challenge, and a program that heeds challenges asks
 //! nobody. If the person lets it only read again, it gets what it had, the call fails, and no client that was
-//! tried asks more than once for one call. The metadata of the authorization server names the scope; that
+//! tried asks again by itself for the same call. The metadata of the authorization server names the scope; that
 //! of the resource does not, for a program that has been told nothing asks for all that stands there, and
 //! the first question is no place for it.
 //!

@@ -82,7 +82,11 @@ impl KeySignIn {
         let now = self.keys.clock().now().ticks;
         let (key, session) = match self.door.who(visit.head(), visit.is_tls(), now).await {
             Standing::Known(key, session) => (key, session),
-            Standing::Nobody | Standing::Ended(_) => return Found::Nobody,
+            Standing::Nobody => return Found::Nobody,
+            Standing::Ended(rejection) => {
+                tracing::debug!(reason = %rejection, "a session has ended with its key");
+                return Found::Nobody;
+            }
             Standing::NoAnswer => return Found::NoAnswer,
         };
         let Some(owner) = key.owner().cloned() else {
