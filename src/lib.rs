@@ -61,6 +61,7 @@
 //!     oauth       programs connected with a click: metadata, sign-in, consent, tokens
 //! 10  keys        ApiKeys: store, cache and limits wired into a layer and a manager
 //!  9  framework   axum, tonic, rmcp: one file each
+//!     browser     what pages for people share: cookies, sessions, where a form comes from
 //!  8  layer       the only room that knows tower, and where a refusal becomes an answer
 //!  7  gate        the request path, in one visible sequence
 //!     meter       what happens, as metrics
@@ -146,6 +147,8 @@
 pub mod admin;
 pub mod alert;
 pub mod audit;
+#[cfg(any(feature = "admin", feature = "oauth"))]
+mod browser;
 pub mod client_ip;
 mod clock;
 mod context;

@@ -37,6 +37,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("meter", 7),
     ("watch", 7),
     ("layer", 8),
+    ("browser", 9),
     ("framework", 9),
     ("keys", 10),
     ("admin", 11),
@@ -57,7 +58,13 @@ const KNOWN_IN: &[(&str, &[&str])] = &[
     // In `framework/mod.rs` the names are those of its own modules.
     (
         "axum",
-        &["admin/", "framework/axum.rs", "framework/mod.rs", "oauth/"],
+        &[
+            "admin/",
+            "browser/body.rs",
+            "framework/axum.rs",
+            "framework/mod.rs",
+            "oauth/",
+        ],
     ),
     ("tonic", &["framework/tonic.rs", "framework/mod.rs"]),
     ("rmcp", &["framework/rmcp.rs"]),
@@ -274,6 +281,7 @@ fn files_hold_one_idea() {
 fn the_request_path_cannot_panic_by_accident() {
     let path = [
         "alert",
+        "browser",
         "client_ip",
         "extract",
         "gate",

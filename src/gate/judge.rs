@@ -193,7 +193,7 @@ impl Gate {
             }
             Ok(())
         })();
-        checked.map_err(|rejection: Rejection| rejection.of_key(pass.terms().info.id))
+        checked.map_err(|rejection: Rejection| rejection.of(&pass.terms().info))
     }
 
     /// What a key must be granted here.

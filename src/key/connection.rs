@@ -17,12 +17,20 @@ pub struct Connection {
     /// What the program calls itself. Nobody has checked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Whether its owner may let it have full access at present: known where a key's rights were put
+    /// together, and nowhere else.
+    #[serde(skip)]
+    pub(crate) may_have_full: bool,
 }
 
 impl Connection {
     /// A connection for this program.
     pub fn new(client: ClientId) -> Self {
-        Self { client, name: None }
+        Self {
+            client,
+            name: None,
+            may_have_full: false,
+        }
     }
 
     /// The same connection, with what the program calls itself.

@@ -86,6 +86,11 @@ impl Owner {
         self
     }
 
+    /// The most that a [`Connection`](super::Connection) of this owner may do.
+    pub(crate) fn most_for_connections(&self) -> Access {
+        self.role.connection_cap().min(self.access)
+    }
+
     /// The same owner, who may only look at things.
     #[must_use]
     pub fn read_only(mut self) -> Self {

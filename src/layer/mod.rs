@@ -36,6 +36,7 @@
 
 mod body;
 mod body_fault;
+mod challenge;
 mod drain;
 mod future;
 mod guard;

@@ -14,9 +14,10 @@ use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::body_fault::BodyFault;
+use super::challenge::{Challenges, scope_list};
 use super::limit_headers::LimitHeaders;
 use crate::key::Carrier;
-use crate::key::{LimitStatus, Scope};
+use crate::key::LimitStatus;
 use crate::rejection::{Rejection, RejectionKind, RejectionType};
 
 /// Turns a refusal into an answer.
@@ -42,9 +43,7 @@ pub trait Respond: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct StandardResponder {
-    no_challenge: bool,
-    resource_metadata: Option<String>,
-    challenge_scope: Option<String>,
+    challenges: Challenges,
     doc_url: Option<String>,
     prepared: Arc<Prepared>,
 }
@@ -94,7 +93,7 @@ impl StandardResponder {
     /// Leaves `WWW-Authenticate` out. Some MCP clients take any challenge as an invitation to look
     /// for an OAuth server.
     pub fn without_challenge(mut self) -> Self {
-        self.no_challenge = true;
+        self.challenges.are_off = true;
         self.prepared = Arc::default();
         self
     }
@@ -104,7 +103,7 @@ impl StandardResponder {
     pub fn resource_metadata(mut self, url: impl Into<String>) -> Self {
         // Quoted in the challenge, where neither of these may stand; nor do they in a URL.
         let url = url.into().replace('"', "%22").replace('\\', "%5C");
-        self.resource_metadata = Some(url);
+        self.challenges.resource_metadata = Some(url);
         self.prepared = Arc::default();
         self
     }
@@ -115,8 +114,17 @@ impl StandardResponder {
     pub fn challenge_scope(mut self, scope: impl Into<String>) -> Self {
         // Quoted in the challenge; no scope holds either of these.
         let scope = scope.into().replace(['"', '\\'], "");
-        self.challenge_scope = Some(scope);
+        self.challenges.scope = Some(scope);
         self.prepared = Arc::default();
+        self
+    }
+
+    /// Names `word`, beside those of the offered scopes that it has, to a connection that may only read
+    /// and whose owner may let it do more. Other connections get no challenge for that: whoever they
+    /// sent to the owner would ask in vain.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn full_access(mut self, word: &'static str, offered: &[crate::key::Scope]) -> Self {
+        self.challenges.full_access = Some(super::challenge::FullAccess::new(word, offered));
         self
     }
 
@@ -177,38 +185,6 @@ impl StandardResponder {
     pub(super) fn event_data(rejection: &Rejection) -> String {
         Self::new().api_body(rejection, rejection.kind().rejection_type())
     }
-
-    fn challenge(&self, rejection: &Rejection, status: StatusCode) -> Option<String> {
-        if self.no_challenge {
-            return None;
-        }
-        let mut params = Vec::new();
-        match (status, rejection.kind()) {
-            (StatusCode::UNAUTHORIZED, RejectionKind::Missing) => {}
-            (
-                StatusCode::UNAUTHORIZED,
-                RejectionKind::Ambiguous | RejectionKind::SignatureAmbiguous,
-            )
-            | (StatusCode::BAD_REQUEST, _) => params.push(r#"error="invalid_request""#.to_owned()),
-            (StatusCode::UNAUTHORIZED, _) => params.push(r#"error="invalid_token""#.to_owned()),
-            (StatusCode::FORBIDDEN, RejectionKind::ToolDenied | RejectionKind::ReadOnly) => {
-                params.push(r#"error="insufficient_scope""#.to_owned());
-            }
-            (StatusCode::FORBIDDEN, RejectionKind::ScopeMissing) => {
-                params.push(r#"error="insufficient_scope""#.to_owned());
-                params.push(format!(r#"scope="{}""#, scope_list(rejection)));
-            }
-            _ => return None,
-        }
-        if let Some(url) = &self.resource_metadata {
-            params.push(format!(r#"resource_metadata="{url}""#));
-        }
-        if let (StatusCode::UNAUTHORIZED, Some(scope)) = (status, &self.challenge_scope) {
-            params.push(format!(r#"scope="{scope}""#));
-        }
-        let space = if params.is_empty() { "" } else { " " };
-        Some(format!("Bearer{space}{}", params.join(", ")))
-    }
 }
 
 impl Respond for StandardResponder {
@@ -233,7 +209,7 @@ impl StandardResponder {
             Shape::Mcp => self.json_rpc_body(rejection, kind),
             Shape::Api | Shape::Grpc => self.api_body(rejection, kind),
         };
-        let challenge = self.challenge(rejection, status);
+        let challenge = self.challenges.to(rejection, status);
         Answer {
             status,
             body: body.into(),
@@ -434,15 +410,6 @@ pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs()
         .saturating_add(u64::from(wait.subsec_nanos() > 0))
         .max(1)
-}
-
-fn scope_list(rejection: &Rejection) -> String {
-    let scopes: Vec<&str> = rejection
-        .required_scopes()
-        .iter()
-        .map(Scope::as_str)
-        .collect();
-    scopes.join(" ")
 }
 
 #[cfg(test)]

@@ -385,7 +385,7 @@
 //!   the connection is over.
 //! * *Takes a token to another server.* It opens one.
 //! * *Wants more than a person has.* What was consented to is held to what the owner may do at each request.
-//!   Full access is given by admins only, each time by choice.
+//!   Full access is given by admins only, each time by choice: what a program asks for is not chosen for them.
 //! * *Has this process ask hosts that they cannot reach*, by naming them as a program's document: see
 //!   [what is asked](crate::oauth#client-documents). It is off by default.
 //! * *Registers without end.* Registrations are counted by address and in all, and are forgotten.

@@ -16,13 +16,13 @@ use super::answer::{Refusal, see_other};
 use super::body::{self, FORM, Fault};
 use super::consent::{Offer, Question};
 use super::metadata::{AUTHORIZE, SIGN_IN};
-use super::origin;
 use super::page::problem;
 use super::params::{Params, encoded};
 use super::request::Asked;
 use super::router::{Answer, served};
 use super::server::Server;
 use super::sign_in::{Person, Visit, Visitor};
+use crate::browser::is_of_origin;
 use crate::error::{Error, ErrorKind};
 use crate::key::Access;
 
@@ -56,7 +56,7 @@ async fn asked(server: &Server, head: &Parts) -> Response<Bytes> {
 
 pub(super) async fn decide(State(server): State<Arc<Server>>, request: Request) -> Answer {
     let (head, body) = request.into_parts();
-    if !origin::is_own(&head.headers, server.issuer().origin()) {
+    if !is_of_origin(&head.headers, server.issuer().origin()) {
         return served(foreign());
     }
     let form = match body::read(&head.headers, body, FORM).await {
@@ -176,7 +176,7 @@ fn sealed<T>(asked: &Asked, person: &Person, with: impl FnOnce(&[&str]) -> T) ->
 pub(super) async fn sign_in(State(server): State<Arc<Server>>, request: Request) -> Answer {
     let (head, body) = request.into_parts();
     let is_form = head.method == http::Method::POST;
-    if is_form && !origin::is_own(&head.headers, server.issuer().origin()) {
+    if is_form && !is_of_origin(&head.headers, server.issuer().origin()) {
         return served(foreign());
     }
     let form = if is_form {

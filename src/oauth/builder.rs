@@ -9,7 +9,7 @@ use super::document::{ClientDocuments, Documents};
 use super::issuer::Issuer;
 use super::metadata::OF_RESOURCE;
 use super::register::{Registrar, Registration};
-use super::resource::{Place, Resource, joined};
+use super::resource::{FULL_ACCESS, Place, Resource, joined};
 use super::router::router;
 use super::seal::Seal;
 use super::server::{Lifetimes, Server};
@@ -102,11 +102,12 @@ impl OAuth {
         })?;
         let issuer = self.server.issuer();
         let metadata = issuer.well_known_path(OF_RESOURCE, &place.path);
-        let responder =
-            StandardResponder::new().resource_metadata(format!("{}{metadata}", issuer.origin()));
+        let responder = StandardResponder::new()
+            .resource_metadata(format!("{}{metadata}", issuer.origin()))
+            .full_access(FULL_ACCESS, &place.scopes);
         Ok(match place.defaults.as_slice() {
             [] => responder,
-            scopes => responder.challenge_scope(joined(scopes)),
+            scopes => responder.challenge_scope(joined(scopes, false)),
         })
     }
 }

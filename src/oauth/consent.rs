@@ -73,6 +73,11 @@ impl Question<'_> {
         &self.offer.lacking
     }
 
+    /// Whether the program asks for full access: to change things, and not only look at them.
+    pub fn asks_for_full(&self) -> bool {
+        self.asked.wanted.full_access
+    }
+
     /// Whether the person may choose `full`. Otherwise the connection is read-only.
     pub fn may_choose_full(&self) -> bool {
         self.offer.most == Access::Full
@@ -132,7 +137,7 @@ impl Offer {
         }
         let has =
             |scope: &&Scope| rights.grants(scope) && key.is_none_or(|key| key.scopes.grants(scope));
-        let (scopes, lacking): (Vec<_>, Vec<_>) = asked.scopes.iter().partition(has);
+        let (scopes, lacking): (Vec<_>, Vec<_>) = asked.wanted.scopes.iter().partition(has);
         if scopes.is_empty() && !lacking.is_empty() {
             return Err(declined(
                 "The program asks for rights that you do not have yourself.",

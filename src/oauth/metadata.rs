@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::issuer::Issuer;
-use super::resource::Place;
+use super::resource::{FULL_ACCESS, Place};
 use crate::key::Scope;
 
 /// Where everything is served, below the issuer.
@@ -25,7 +25,8 @@ pub(super) struct Offers {
     pub(super) documents: bool,
 }
 
-/// The metadata of a protected resource.
+/// The metadata of a protected resource. Full access is not among its scopes: there stands what a
+/// program asks for that has not been told, and the first question is no place for that.
 pub(super) fn of_resource(issuer: &Issuer, place: &Place) -> Value {
     json!({
         "resource": place.url,
@@ -38,12 +39,14 @@ pub(super) fn of_resource(issuer: &Issuer, place: &Place) -> Value {
 
 /// The metadata of the authorization server.
 pub(super) fn of_server(issuer: &Issuer, scopes: &[Scope], offers: Offers) -> Value {
+    let mut scopes = texts(scopes);
+    scopes.push(FULL_ACCESS);
     let mut document = json!({
         "issuer": issuer.as_str(),
         "authorization_endpoint": issuer.url(AUTHORIZE),
         "token_endpoint": issuer.url(TOKEN),
         "revocation_endpoint": issuer.url(REVOKE),
-        "scopes_supported": texts(scopes),
+        "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token"],

@@ -59,6 +59,18 @@
 //!    place where the answer goes, not only the name that the program has given itself.
 //! 7. What strangers may fill has bounds: registered programs, documents, attempts by address.
 //!
+//! # Full access
+//!
+//! `access/full` stands among the scopes for the right to change things. A connection that may only read
+//! and is refused for that is told by the challenge to ask for it, beside the scopes that it has, if its
+//! owner may let programs do more at present; otherwise there is no challenge, and nobody is asked in vain.
+//! Where a program asks for it, the page says so and leaves the choice to the person, who has to make it;
+//! whoever may not give it gives what they may. It is granted no sooner than that: an admin chooses, at the
+//! moment of consent and by a key that may do as much.
+//!
+//! It is not a [`Scope`](crate::key::Scope), which has no slash in it. So no resource can offer one of that
+//! name, no layer require it and no key hold it: keys and their scopes have nothing to do with it.
+//!
 //! # Client documents
 //!
 //! With [`client_documents`](OAuthBuilder::client_documents) a client's id may be an `https` URL, at
@@ -87,7 +99,6 @@ mod document;
 mod issuer;
 mod key_sign_in;
 mod metadata;
-mod origin;
 mod page;
 mod params;
 mod pkce;

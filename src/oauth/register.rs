@@ -151,7 +151,7 @@ pub(super) async fn register(State(server): State<Arc<Server>>, request: Request
     };
     let body = match body::read(&head.headers, body, JSON).await {
         Ok(body) => body,
-        Err(fault) => return served(*metadata(fault.text())),
+        Err(fault) => return served(*metadata(body::text(fault))),
     };
     let wire = match wanted(&body) {
         Ok(wire) => wire,

@@ -17,9 +17,8 @@ use super::page::problem;
 use super::params::Params;
 use super::pkce;
 use super::redirect;
-use super::resource::{Place, joined};
+use super::resource::{Place, Wanted};
 use super::server::Server;
-use crate::key::Scope;
 
 /// What of a request is sent on with forms and ways back.
 const NAMES: [&str; 8] = [
@@ -40,7 +39,7 @@ pub(super) struct Asked {
     pub(super) back: Back,
     pub(super) challenge: String,
     pub(super) place: Arc<Place>,
-    pub(super) scopes: Vec<Scope>,
+    pub(super) wanted: Wanted,
 }
 
 /// Where the answer goes.
@@ -116,7 +115,7 @@ impl Asked {
         let Some(place) = server.place(params.get("resource")) else {
             return wrong("invalid_target", "the resource is missing or unknown");
         };
-        let Some(scopes) = place.scopes_of(params.get("scope")) else {
+        let Some(wanted) = place.wanted(params.get("scope")) else {
             return wrong("invalid_scope", "a scope is not offered by this resource");
         };
         Ok(Self {
@@ -124,13 +123,13 @@ impl Asked {
             client,
             back,
             place,
-            scopes,
+            wanted,
         })
     }
 
     /// The parameters by which the same is asked again.
     pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
-        let scope = joined(&self.scopes);
+        let scope = self.wanted.text();
         let value = |name: &str| match name {
             "response_type" => Some("code"),
             "client_id" => Some(self.client.id().as_str()),

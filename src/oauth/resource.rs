@@ -1,4 +1,4 @@
-//! What programs can be connected to: one MCP server each.
+//! What programs can be connected to, one MCP server each, and what they may ask for there.
 
 use url::Url;
 
@@ -119,6 +119,26 @@ pub(super) struct Place {
     pub(super) defaults: Vec<Scope>,
 }
 
+/// What stands for full access among the scopes that programs ask for and are granted.
+///
+/// It is no [`Scope`], and cannot be read as one: no scope has a slash in it. So none that you offer,
+/// ask for or grant can be taken for it, and no key holds it.
+pub(super) const FULL_ACCESS: &str = "access/full";
+
+/// What a program asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) scopes: Vec<Scope>,
+    pub(super) full_access: bool,
+}
+
+impl Wanted {
+    /// The same as a `scope` parameter.
+    pub(super) fn text(&self) -> String {
+        joined(&self.scopes, self.full_access)
+    }
+}
+
 impl Place {
     /// Whether a `resource` parameter (RFC 8707) means this one.
     pub(super) fn is_meant_by(&self, text: &str) -> bool {
@@ -129,32 +149,44 @@ impl Place {
         is_bare && url.as_str().trim_end_matches('/') == self.url
     }
 
-    /// The scopes that a `scope` parameter asks for here; nothing if one of them is not offered.
-    pub(super) fn scopes_of(&self, asked: Option<&str>) -> Option<Vec<Scope>> {
+    /// What a `scope` parameter asks for here; nothing if a scope of it is not offered.
+    pub(super) fn wanted(&self, asked: Option<&str>) -> Option<Wanted> {
         let words = asked.unwrap_or_default().split(' ');
-        let mut wanted = words.filter(|word| !word.is_empty()).peekable();
         let mut scopes = Vec::new();
-        let asks_none = wanted.peek().is_none();
-        for word in wanted {
-            // What it stands for, a refresh token, is always given.
-            if word == "offline_access" {
-                continue;
+        let mut full_access = false;
+        for word in words.filter(|word| !word.is_empty()) {
+            match word {
+                // What it stands for, a refresh token, is always given.
+                "offline_access" => continue,
+                FULL_ACCESS => {
+                    full_access = true;
+                    continue;
+                }
+                _ => {}
             }
             let offered = self.scopes.iter().find(|scope| scope.as_str() == word)?;
             if !scopes.contains(offered) {
                 scopes.push(offered.clone());
             }
         }
-        if asks_none || scopes.is_empty() {
-            return Some(self.defaults.clone());
+        if scopes.is_empty() {
+            scopes.clone_from(&self.defaults);
         }
-        Some(scopes)
+        Some(Wanted {
+            scopes,
+            full_access,
+        })
     }
 }
 
 /// Scopes as OAuth writes them.
-pub(super) fn joined(scopes: &[Scope]) -> String {
-    let texts: Vec<_> = scopes.iter().map(Scope::as_str).collect();
+pub(super) fn joined(scopes: &[Scope], full_access: bool) -> String {
+    let full_access = full_access.then_some(FULL_ACCESS);
+    let texts: Vec<_> = scopes
+        .iter()
+        .map(Scope::as_str)
+        .chain(full_access)
+        .collect();
     texts.join(" ")
 }
 
@@ -200,7 +232,7 @@ mod tests {
     #[test]
     fn scopes_are_those_offered() {
         let place = place();
-        let asked = |text: Option<&str>| place.scopes_of(text).map(|scopes| joined(&scopes));
+        let asked = |text: Option<&str>| place.wanted(text).map(|wanted| wanted.text());
         assert_eq!(asked(None).unwrap(), "files:read");
         assert_eq!(asked(Some(" ")).unwrap(), "files:read");
         assert_eq!(asked(Some("offline_access")).unwrap(), "files:read");
@@ -210,6 +242,27 @@ mod tests {
         );
         assert_eq!(asked(Some("files:read admin")), None);
         assert_eq!(asked(Some("files:*")), None);
+    }
+
+    #[test]
+    fn full_access_is_asked_for_by_a_word_that_is_no_scope() {
+        let place = place();
+        let asked = |text: &str| place.wanted(Some(text)).map(|wanted| wanted.text());
+        assert_eq!(asked("access/full").unwrap(), "files:read access/full");
+        assert_eq!(
+            asked("access/full files:write access/full").unwrap(),
+            "files:write access/full"
+        );
+        assert!(!place.wanted(Some("files:write")).unwrap().full_access);
+        for near in ["full", "access:full", "access/full:x", "Access/Full", "*"] {
+            assert_eq!(asked(near), None, "{near}");
+        }
+        // Nobody can offer, require, hold or grant it as a scope.
+        assert!(FULL_ACCESS.parse::<Scope>().is_err());
+        assert!(FULL_ACCESS.parse::<crate::key::ScopeGrant>().is_err());
+        let issuer = Issuer::parse("https://mcp.example.com").unwrap();
+        let own = Resource::new("/mcp").server("files").scopes([FULL_ACCESS]);
+        assert!(own.at(&issuer).is_err());
     }
 
     #[test]

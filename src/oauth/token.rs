@@ -19,11 +19,12 @@ use super::answer::{self, Refusal, fault, later, unavailable};
 use super::body::{self, FORM};
 use super::params::Params;
 use super::pkce;
+use super::resource::FULL_ACCESS;
 use super::router::{Answer, served};
 use super::server::Server;
 use super::vault::Taken;
 use crate::error::{Error, ErrorKind};
-use crate::key::ClientId;
+use crate::key::{Access, ClientId};
 use crate::manager::{ConnectionTokens, Consented, RefusedRenewal};
 
 pub(super) async fn redeem(State(server): State<Arc<Server>>, request: Request) -> Answer {
@@ -39,17 +40,16 @@ pub(super) async fn redeem(State(server): State<Arc<Server>>, request: Request) 
     }
     let redeemed = match form.get("grant_type") {
         Some("authorization_code") => by_code(&server, &form, from).await,
-        Some("refresh_token") => by_refresh_token(&server, &form, from).await,
+        Some("refresh_token") => by_refresh_token(&server, &form, from)
+            .await
+            .map(|tokens| granted(&tokens, true)),
         Some(_) => {
             let text = "grant_type must be authorization_code or refresh_token";
             Err(bad("unsupported_grant_type", text))
         }
         None => Err(invalid("grant_type is missing")),
     };
-    served(match redeemed {
-        Ok(tokens) => granted(&tokens),
-        Err(answer) => *answer,
-    })
+    served(redeemed.unwrap_or_else(|answer| *answer))
 }
 
 /// Reads a form for programs.
@@ -58,7 +58,7 @@ pub(super) async fn read(head: &Parts, body: axum::body::Body) -> Result<Params,
         return Err(invalid("parameters belong into the body"));
     }
     let form = body::read(&head.headers, body, FORM).await;
-    let form = Params::parse(&form.map_err(|fault| invalid(fault.text()))?);
+    let form = Params::parse(&form.map_err(|fault| invalid(body::text(fault)))?);
     if form.check_each_once().is_err() {
         return Err(invalid("a parameter is repeated"));
     }
@@ -76,7 +76,7 @@ async fn by_code(
     server: &Server,
     form: &Params,
     from: Option<IpAddr>,
-) -> Result<ConnectionTokens, Refusal> {
+) -> Result<Response<Bytes>, Refusal> {
     let client = client_id(form)?;
     let code = form.get("code").ok_or_else(|| invalid("code is missing"))?;
     let (id, consented) = match server.vault().take(code).await {
@@ -89,10 +89,11 @@ async fn by_code(
         Err(error) => return Err(failed(&error)),
     };
     check(server, form, &client, &consented)?;
+    let asked_for_full = consented.asked_for_full;
     let connected = server.vault().connect(&id, *consented).await;
     let tokens = connected.map_err(|error| failed(&error))?;
     server.vault().client_was_used(server, &client).await;
-    Ok(tokens)
+    Ok(granted(&tokens, asked_for_full))
 }
 
 /// Whether a code is presented by whom and as it was asked for.
@@ -184,12 +185,16 @@ fn client_id(form: &Params) -> Result<ClientId, Refusal> {
         .map_err(|_| bad("invalid_client", "there is no such client"))
 }
 
-fn granted(tokens: &ConnectionTokens) -> Response<Bytes> {
-    let scopes: Vec<_> = tokens
-        .info()
+/// The tokens for a program. Full access is told to one that has asked for it: some take an answer to
+/// a code for forged that grants what they did not ask for.
+fn granted(tokens: &ConnectionTokens, tells_full: bool) -> Response<Bytes> {
+    let info = tokens.info();
+    let full_access = (tells_full && info.access == Access::Full).then_some(FULL_ACCESS);
+    let scopes: Vec<_> = info
         .scopes
         .iter()
         .map(|scope| scope.as_str())
+        .chain(full_access)
         .collect();
     let body = json!({
         "access_token": tokens.key().expose_secret(),

@@ -12,7 +12,7 @@ use super::server::Server;
 use super::sign_in::Person;
 use crate::error::{Error, ErrorKind};
 use crate::key::{
-    Access, ClientId, CodeId, Owner, OwnerId, Role, Scope, ScopeSet, ServerName, ServerSet, Servers,
+    Access, ClientId, CodeId, Owner, OwnerId, Scope, ScopeSet, ServerName, ServerSet, Servers,
 };
 use crate::manager::{
     ConnectionTokens, Consented, KeyManager, NewConnection, Principal, RefusedRenewal,
@@ -39,8 +39,8 @@ impl Rights {
 
     /// The most that a program may do that is connected on the owner's behalf.
     pub(super) fn most_for_connections(&self) -> Access {
-        let cap = |owner: &Owner| Role::connection_cap(owner.role).min(owner.access);
-        self.0.as_ref().map_or(Access::ReadOnly, cap)
+        let known = self.0.as_ref();
+        known.map_or(Access::ReadOnly, Owner::most_for_connections)
     }
 }
 
@@ -135,7 +135,8 @@ impl<'a> Vault<'a> {
         if let Some(longest) = lifetimes.longest {
             new = new.ends_at(now.saturating_add(longest));
         }
-        let consented = Consented::new(new, &asked.back.redirect_uri, &asked.challenge);
+        let mut consented = Consented::new(new, &asked.back.redirect_uri, &asked.challenge);
+        consented.asked_for_full = asked.wanted.full_access;
         let mut principal = self.0.principal_of(person.owner()).await?;
         if let Some(key) = person.key() {
             principal = principal.by_key(key);

@@ -1,6 +1,6 @@
 //! The rights of a key, its owner and its plan, put together. Pure.
 
-use crate::key::{Access, KeyInfo, Owner, Plan, Quota, RateLimit, Role};
+use crate::key::{Access, KeyInfo, Owner, Plan, Quota, RateLimit};
 
 /// Narrows what may be shown of a key to what its owner may do.
 pub(super) fn within_owner(info: &mut KeyInfo, owner: &Owner) {
@@ -9,10 +9,11 @@ pub(super) fn within_owner(info: &mut KeyInfo, owner: &Owner) {
     info.access = info.access.min(owner.access);
 }
 
-/// Narrows a connection to what the role of its owner allows; an unknown owner is no admin.
-pub(super) fn within_role(info: &mut KeyInfo, role: Option<Role>) {
-    if info.connection.is_some() {
-        let cap = role.map_or(Access::ReadOnly, Role::connection_cap);
+/// Narrows a connection to what its owner may let programs do; an unknown owner is no admin.
+pub(super) fn within_role(info: &mut KeyInfo, owner: Option<&Owner>) {
+    if let Some(connection) = &mut info.connection {
+        let cap = owner.map_or(Access::ReadOnly, Owner::most_for_connections);
+        connection.may_have_full = cap == Access::Full;
         info.access = info.access.min(cap);
     }
 }
@@ -75,17 +76,26 @@ mod tests {
 
     #[test]
     fn only_connections_are_capped_by_the_role() {
-        for (connects, role, expected) in [
-            (true, Some(Role::Admin), Access::Full),
-            (true, Some(Role::Member), Access::ReadOnly),
+        let ada = || "ada".parse().unwrap();
+        let (admin, member) = (Owner::admin(ada()), Owner::member(ada()));
+        let looker = Owner::admin(ada()).read_only();
+        for (connects, owner, expected) in [
+            (true, Some(&admin), Access::Full),
+            (true, Some(&looker), Access::ReadOnly),
+            (true, Some(&member), Access::ReadOnly),
             (true, None, Access::ReadOnly),
-            (false, Some(Role::Member), Access::Full),
+            (false, Some(&member), Access::Full),
             (false, None, Access::Full),
         ] {
             let mut info = info();
             info.connection = connects.then(|| Connection::new("claude".parse().unwrap()));
-            within_role(&mut info, role);
-            assert_eq!(info.access, expected, "{connects} {role:?}");
+            within_role(&mut info, owner);
+            assert_eq!(info.access, expected, "{connects} {owner:?}");
+            // A connection that may only read knows whether its owner could let it do more.
+            info.access = Access::ReadOnly;
+            within_role(&mut info, owner);
+            let may = info.connection.is_some_and(|own| own.may_have_full);
+            assert_eq!(may, connects && expected == Access::Full, "{owner:?}");
         }
     }
 

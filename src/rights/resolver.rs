@@ -104,7 +104,7 @@ impl Resolver {
             if let Some(owner) = &owner {
                 within_owner(&mut info, owner);
             }
-            within_role(&mut info, owner.map(|owner| owner.role));
+            within_role(&mut info, owner.as_ref());
             good_for = self.directory.as_ref().and_then(|known| known.good_for());
         } else {
             within_role(&mut info, None);

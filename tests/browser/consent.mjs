@@ -53,7 +53,7 @@ const registered = await fetch(`${origin}/oauth/register`, {
 const client = await registered.json();
 
 /** A new request for a connection: where the person is sent, and what belongs to it. */
-function request() {
+function request(scope = "notes:read") {
   const verifier = crypto.randomBytes(32).toString("base64url");
   const state = crypto.randomUUID();
   const parameters = new URLSearchParams({
@@ -61,7 +61,7 @@ function request() {
     client_id: client.client_id,
     redirect_uri: callback,
     state,
-    scope: "notes:read",
+    scope,
     resource: gateway,
     code_challenge: crypto.createHash("sha256").update(verifier).digest("base64url"),
     code_challenge_method: "S256",
@@ -218,6 +218,33 @@ async function denies(page) {
     JSON.stringify(answer));
 }
 
+/** A program that asks for the right to change things: nothing is chosen for the person, who has to choose. */
+async function asksForMore(page) {
+  const scope = "notes:read access/full";
+  came.length = 0;
+  const asked = request(scope);
+  await page.goto(asked.url);
+  const chosen = () => page.locator("input[name=access]:checked").count();
+  ok("what a program asks for is not chosen for the person", (await chosen()) === 0);
+  const found = await faults(page, "full access");
+  ok("the choice keeps nobody out", found.length === 0, found.join("; "));
+  await picture(page, "connect-full-access");
+  await page.getByRole("button", { name: "Allow" }).click();
+  await page.waitForTimeout(300);
+  ok("to allow they have to choose", page.url() === asked.url && came.length === 0, page.url());
+  await page.getByLabel("Look and change").check();
+  await press(page, "Allow");
+  await page.waitForURL(`${callback}?**`);
+  const tokens = await redeem(came[0], asked);
+  ok("who chooses full access grants it", tokens.scope === scope, tokens.scope);
+  came.length = 0;
+  const again = request(scope);
+  await page.goto(again.url);
+  await press(page, "Deny");
+  await page.waitForURL(`${callback}?**`);
+  ok("to deny they need not choose", came[0]?.error === "access_denied", JSON.stringify(came[0]));
+}
+
 async function byKeyboard(page) {
   came.length = 0;
   await page.goto(request().url);
@@ -320,6 +347,7 @@ try {
   const page = await open();
   await connects(page);
   await denies(page);
+  await asksForMore(page);
   await byKeyboard(page);
   const wrong = await wrongRequests(page);
   ok("the page of a wrong request keeps nobody out", wrong.length === 0, wrong.join("; "));

@@ -69,6 +69,8 @@ export PERSON="node $here/typescript/person.mjs" DISCONNECT="$binary --store $st
 
 start upstream "$cache/python-2.3/bin/python" -I "$here/python/server.py"
 upstream=$url
+# What the upstream itself says was written.
+export NOTES=$upstream/notes
 
 serve renewing --oauth-scope notes:read --oauth-access-lifetime "${ACCESS_SECONDS}s"
 connect first
@@ -79,7 +81,14 @@ connect return
 run_client 'Python SDK 2.3 with a key, beside OAuth' "$cache/python-2.3/bin/python" -I "$here/python/client.py"
 ended
 
-serve demanding --require-scope notes:read --require-scope notes:write --denial-style http
+serve demanding --require-scope notes:read --require-scope notes:write --denial-style http --admin-listen 0
+for _ in {1..50}; do
+    ADMIN_API=$(sed -n 's/^admin //p' "$work/demanding.out")/api/v1
+    [[ $ADMIN_API == /api/v1 ]] || break
+    sleep 0.1
+done
+[[ $ADMIN_API != /api/v1 ]] || die "$binary did not print its 'admin' line"
+export ADMIN_API
 connect more
 connect cut
 rm -f "$work"/kept-*

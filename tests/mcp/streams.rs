@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
-use mcp_api_keys::key::KeyId;
+use mcp_api_keys::key::{KeyId, Owner};
 use mcp_api_keys::store::MemoryStore;
 use mcp_api_keys::testing::{Fault, FaultyStore};
 use mcp_api_keys::{ApiKeys, IssuedKey, KeyUpdate, NewKey};
@@ -76,6 +76,9 @@ struct House {
 impl House {
     async fn new(with_mcp: bool) -> Self {
         let keys = light(MemoryStore::new()).build().await.unwrap();
+        // Whose connections may do all that these streams are opened with.
+        let ada = Owner::admin("ada".parse().unwrap());
+        keys.manager().put_owner(ada).await.unwrap();
         let outer = keys.layer().server("notes");
         let app = match with_mcp {
             true => endless().layer(outer.with_mcp(layer())),
@@ -94,6 +97,18 @@ impl House {
     }
 
     async fn open(&self, client: &Client, path: &str, issued: &IssuedKey, post: bool) -> Incoming {
+        let response = self.ask(client, path, issued, post).await;
+        assert_eq!(response.status(), 200);
+        response.into_body()
+    }
+
+    async fn ask(
+        &self,
+        client: &Client,
+        path: &str,
+        issued: &IssuedKey,
+        post: bool,
+    ) -> Response<Incoming> {
         let request = Request::builder()
             .method(if post { "POST" } else { "GET" })
             .uri(self.server.url(path))
@@ -105,9 +120,7 @@ impl House {
         } else {
             String::new()
         };
-        let response = client.open(request.body(body).unwrap()).await;
-        assert_eq!(response.status(), 200);
-        response.into_body()
+        client.open(request.body(body).unwrap()).await
     }
 }
 
@@ -143,6 +156,7 @@ async fn withdraw(keys: &ApiKeys, how: &str, id: KeyId) {
         "disabled" => drop(manager.disable(id).await.unwrap()),
         "rotated" => drop(manager.rotate(id).await.unwrap()),
         "deleted" => drop(manager.delete(id).await.unwrap()),
+        "disconnected" => drop(manager.disconnect(id).await.unwrap()),
         "moved" => {
             let elsewhere = mcp_api_keys::key::Servers::only(["mail"]).unwrap();
             let update = KeyUpdate::new().servers(elsewhere);
@@ -159,14 +173,25 @@ async fn withdraw(keys: &ApiKeys, how: &str, id: KeyId) {
     }
 }
 
-const WAYS: &[(&str, &str)] = &[
-    ("revoked", "invalid_api_key"),
-    ("disabled", "disabled_api_key"),
-    ("rotated", "invalid_api_key"),
-    ("deleted", "invalid_api_key"),
-    ("expired", "expired_api_key"),
-    ("moved", "server_not_allowed"),
+/// Each with what streams are told, and with the status of the next request.
+const WAYS: &[(&str, &str, u16)] = &[
+    ("revoked", "invalid_api_key", 401),
+    ("disabled", "disabled_api_key", 401),
+    ("rotated", "invalid_api_key", 401),
+    ("deleted", "invalid_api_key", 401),
+    ("disconnected", "invalid_api_key", 401),
+    ("expired", "expired_api_key", 401),
+    ("moved", "server_not_allowed", 403),
 ];
+
+/// A key of the kind that can be withdrawn like this.
+fn withdrawable(how: &str) -> NewKey {
+    let new = NewKey::named("a");
+    match how {
+        "disconnected" => new.owner("ada").connection("assistant"),
+        _ => new,
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_a_key_is_withdrawn_its_streams_end_within_a_second() {
@@ -177,8 +202,8 @@ async fn however_a_key_is_withdrawn_its_streams_end_within_a_second() {
             .open(&Client::http1(), "/ticking", &other, false)
             .await;
         for client in [Client::http1(), Client::http2()] {
-            for (how, code) in WAYS {
-                let issued = house.issue(NewKey::named("a")).await;
+            for (how, code, status) in WAYS {
+                let issued = house.issue(withdrawable(how)).await;
                 let mut open = Vec::new();
                 for path in ["/silent", "/ticking", "/parts", "/cut", "/plain"] {
                     for post in [false, true] {
@@ -189,6 +214,10 @@ async fn however_a_key_is_withdrawn_its_streams_end_within_a_second() {
                 sleep(Duration::from_millis(100)).await;
                 withdraw(&house.keys, how, issued.info().id).await;
                 let since = Instant::now();
+                for post in [false, true] {
+                    let next = house.ask(&client, "/silent", &issued, post).await;
+                    assert_eq!(next.status(), *status, "{how}");
+                }
                 for (path, post, reading) in open {
                     let (end, text) = soon(reading).await.unwrap();
                     let after = end.saturating_duration_since(since);

@@ -46,6 +46,7 @@ async fn only_the_page_itself_can_send_the_form() {
         with("seal", &other),
         with("state", "x"),
         with("scope", "files:write"),
+        with("scope", "files:read access/full"),
         with("redirect_uri", "http://127.0.0.1:1/callback"),
         with("code_challenge", &"A".repeat(43)),
         with("client_id", &world.program().await.id),
@@ -139,9 +140,14 @@ async fn a_member_is_given_read_only_and_an_admin_chooses() {
     let mut bob = world.signed_in(&world.bob).await;
     let page = bob.get(&program.ask(&[])).await;
     assert!(!page.body.contains("value=\"full\""));
-    bob.decide(&program.ask(&[]), "allow", "full")
-        .await
-        .is_problem(403);
+    let refused = bob.decide(&program.ask(&[]), "allow", "full").await;
+    refused.is_problem(403);
+    // By the page itself, before the manager would.
+    assert!(
+        refused
+            .body
+            .contains("You may connect programs that look only")
+    );
     bob.decide(&program.ask(&[]), "allow", "everything")
         .await
         .is_problem(400);
@@ -161,6 +167,8 @@ async fn a_member_is_given_read_only_and_an_admin_chooses() {
             .call("/mcp", tokens["access_token"].as_str().unwrap())
             .await;
         assert_eq!(called.json()["access"], access);
+        // Which it did not ask for, so it is not told.
+        assert_eq!(tokens["scope"], "files:read");
     }
 }
 

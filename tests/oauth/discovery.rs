@@ -40,7 +40,7 @@ async fn a_program_finds_everything_and_is_connected() {
             "token_endpoint": format!("{}/oauth/token", world.base),
             "registration_endpoint": format!("{}/oauth/register", world.base),
             "revocation_endpoint": format!("{}/oauth/revoke", world.base),
-            "scopes_supported": ["files:read", "files:write", "mail:read"],
+            "scopes_supported": ["files:read", "files:write", "mail:read", "access/full"],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code", "refresh_token"],

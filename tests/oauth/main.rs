@@ -14,6 +14,7 @@ mod codes;
 mod consent;
 mod discovery;
 mod documents;
+mod full_access;
 mod registration;
 mod setting_up;
 mod signing_in;

@@ -14,6 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use mcp_api_keys::key::{Owner, OwnerId};
+use mcp_api_keys::layer::{DenialStyle, McpLayer};
 use mcp_api_keys::oauth::{KeySignIn, OAuth, OAuthBuilder, Resource};
 use mcp_api_keys::store::MemoryStore;
 use mcp_api_keys::testing::ManualClock;
@@ -198,13 +199,18 @@ fn app(keys: &ApiKeys, oauth: &OAuth) -> Router {
         .server("files")
         .responder(oauth.responder("/mcp").unwrap());
     let writing = files.clone().require_scope("files:write").unwrap();
+    let changing = files.clone().require_full_access();
+    let tools = McpLayer::new().denial_style(DenialStyle::Http);
     let mail = keys
         .layer()
         .server("mail")
         .responder(oauth.responder("/mail").unwrap());
+    let with_tools = files.clone().with_mcp(tools);
     Router::new()
         .route("/mcp", who.clone().layer(files))
         .route("/mcp/write", who.clone().layer(writing))
+        .route("/mcp/change", who.clone().layer(changing))
+        .route("/mcp/tools", who.clone().layer(with_tools))
         .route("/mail", who.layer(mail))
         .merge(oauth.router())
 }

@@ -5,7 +5,6 @@ use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::cookie::new_token;
 use super::draft::Faults;
 use super::fields::Fields;
 use super::form::{cancel, key_id, trail};
@@ -16,6 +15,7 @@ use super::secret::{self, Shown};
 use super::shell::{Notice, Section};
 use super::submission::{Submission, finished};
 use super::visit::Visit;
+use crate::browser::new_token;
 use crate::error::Error;
 use crate::key::{KeyId, KeyInfo};
 use crate::manager::Grace;
@@ -112,7 +112,7 @@ async fn rotate(visit: &Visit, id: KeyId, fields: &Fields) -> Result<Response, E
             Ok(secret::page(visit, &key, &info, Shown::Renewed))
         }
         Err(error) => {
-            visit.desk.sessions.unspend(&visit.session, once);
+            secret::take_back(visit, once);
             Err(error)
         }
     }

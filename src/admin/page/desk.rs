@@ -2,39 +2,44 @@
 
 use std::net::IpAddr;
 
-use http::header::{AUTHORIZATION, COOKIE, HeaderName};
-use http::request::Parts;
-use http::{Extensions, HeaderMap, Request};
+use std::time::Duration;
 
-use super::sessions::Sessions;
+use http::header::HeaderName;
+use http::request::Parts;
+use http::{Extensions, HeaderMap};
+
+use super::notes::Notes;
+use crate::browser::{Cookie, Door, Lasts, SessionHash};
 use crate::clock::Moment;
-use crate::gate::Gate;
 use crate::keys::ApiKeys;
 use crate::manager::KeyManager;
 
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Stands for somebody who has signed in.
+pub(super) const SESSION: Cookie = Cookie::strict("__Host-mcp-keys-session");
+
+/// Stands for a browser that was shown the form to sign in, so that nobody else can send it.
+pub(super) const SIGN_IN: Cookie = Cookie::strict("__Host-mcp-keys-sign-in");
+
+const LASTS: Lasts = Lasts {
+    idle: Duration::from_secs(30 * 60),
+    longest: Duration::from_secs(12 * 3_600),
+};
 
 #[derive(Debug)]
 pub(super) struct Desk {
     keys: ApiKeys,
     https: bool,
-    /// Signing in is a use of the key like any other.
-    pub(super) door: Gate,
-    /// What a session asks for is charged to nobody.
-    pub(super) inside: Gate,
-    pub(super) sessions: Sessions,
+    pub(super) door: Door<Notes>,
 }
 
 impl Desk {
     pub(super) fn new(keys: &ApiKeys, https: bool) -> Self {
-        let layer = keys.layer().any_server();
         Self {
-            door: layer.gate().clone(),
-            inside: layer.cost(0).gate().clone(),
+            door: Door::new(keys.layer().any_server(), SESSION, LASTS),
             keys: keys.clone(),
             https,
-            sessions: Sessions::default(),
         }
     }
 
@@ -68,15 +73,13 @@ impl Desk {
             .resolve(self.peer(&head.extensions), &head.headers)
     }
 
-    /// The head of a request from the same place as `head`, which presents nothing.
-    pub(super) fn bare(&self, head: &Parts) -> Parts {
-        let (mut bare, ()) = Request::new(()).into_parts();
-        bare.headers = head.headers.clone();
-        bare.extensions = head.extensions.clone();
-        for name in [&AUTHORIZATION, &COOKIE, &API_KEY] {
-            bare.headers.remove(name);
-        }
-        bare
+    /// Does something with what is noted of a session; nothing if it has ended.
+    pub(super) fn note<R>(
+        &self,
+        session: &SessionHash,
+        act: impl FnOnce(&mut Notes) -> R,
+    ) -> Option<R> {
+        self.door.sessions.with(session, act)
     }
 
     fn peer(&self, extensions: &Extensions) -> Option<IpAddr> {

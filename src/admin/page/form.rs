@@ -5,7 +5,6 @@ use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::cookie::new_token;
 use super::draft::{Draft, Faults, place_of};
 use super::fields::Fields;
 use super::form_fields::{Form, Purpose};
@@ -15,6 +14,7 @@ use super::secret::{self, Shown};
 use super::shell::{Notice, Section};
 use super::submission::{Submission, finished};
 use super::visit::Visit;
+use crate::browser::new_token;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyInfo, Revision};
 
@@ -57,7 +57,7 @@ async fn make(visit: &Visit, draft: &Draft) -> Result<Response, Error> {
             Ok(secret::page(visit, &key, &info, Shown::New))
         }
         Err(error) => {
-            visit.desk.sessions.unspend(&visit.session, once);
+            secret::take_back(visit, once);
             match fault_of(&error) {
                 Some(faults) => refuse(faults).await,
                 None => Err(error),

@@ -4,6 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use maud::html;
 
+use super::notes::Notes;
 use super::parts;
 use super::shell::Section;
 use super::times;
@@ -20,7 +21,13 @@ pub(super) enum Shown {
 /// Whether a form that makes a secret is sent for the first time: reloading the page that shows one
 /// makes no other.
 pub(super) fn is_first(visit: &Visit, once: &str) -> bool {
-    once.len() == 64 && visit.desk.sessions.spend(&visit.session, once)
+    let spend = |notes: &mut Notes| notes.spend(once);
+    once.len() == 64 && visit.desk.note(&visit.session, spend).unwrap_or(false)
+}
+
+/// Lets such a form be sent again: no secret was made.
+pub(super) fn take_back(visit: &Visit, once: &str) {
+    let _ended = visit.desk.note(&visit.session, |notes| notes.unspend(once));
 }
 
 pub(super) fn already(visit: &Visit) -> Response {

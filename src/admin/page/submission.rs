@@ -3,18 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::Response;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
-use subtle::ConstantTimeEq;
-use tokio::time::timeout;
 
 use super::desk::Desk;
 use super::fields::Fields;
+use super::problem;
 use super::visit::{Visit, base};
-use super::{origin, problem};
+use crate::browser::{self, Bounds, FORM, Fault, is_of_host, is_same};
 
 /// How many bytes a form may have: the lists of a key at their longest.
 const LARGEST: usize = 1_024 * 1_024;
@@ -36,7 +33,7 @@ impl FromRequest<Arc<Desk>> for Submission {
 
     async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Response> {
         let (mut head, body) = request.into_parts();
-        if !origin::is_own(&head) {
+        if !is_of_host(&head) {
             return Err(problem::foreign(&base(&head)));
         }
         let visit = Visit::from_request_parts(&mut head, desk).await?;
@@ -69,21 +66,14 @@ pub(super) async fn read(
     largest: usize,
     base: &str,
 ) -> Result<Fields, Response> {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    if kind != Some("application/x-www-form-urlencoded") {
-        return Err(problem::no_form(base));
+    let bounds = Bounds {
+        largest,
+        patience: PATIENCE,
+    };
+    match browser::read(headers, body, FORM, bounds).await {
+        Ok(body) => Ok(Fields::parse(&body)),
+        Err(Fault::OtherKind) => Err(problem::no_form(base)),
+        Err(Fault::TooLarge) => Err(problem::too_large(base)),
+        Err(Fault::TooSlow) => Err(problem::too_slow(base)),
     }
-    match timeout(PATIENCE, to_bytes(body, largest)).await {
-        Ok(Ok(body)) => Ok(Fields::parse(&body)),
-        Ok(Err(_)) => Err(problem::too_large(base)),
-        Err(_) => Err(problem::too_slow(base)),
-    }
-}
-
-/// Whether a form carries this token; takes the same time for every wrong one.
-pub(super) fn is_same(sent: &str, token: &str) -> bool {
-    !token.is_empty() && bool::from(sent.as_bytes().ct_eq(token.as_bytes()))
 }

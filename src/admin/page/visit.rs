@@ -8,14 +8,14 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use maud::Markup;
 
-use super::cookie::Cookie;
-use super::desk::Desk;
+use super::desk::{Desk, SESSION};
 use super::fields::{Fields, query};
+use super::notes::Notes;
 use super::rights::{self, Right};
-use super::sessions::SessionHash;
 use super::shell::{COUNTED, Notice, Section, Shell, SignedIn};
 use super::{problem, sign_in};
 use crate::admin::redacted::redacted;
+use crate::browser::{SessionHash, Standing};
 use crate::clock::Timestamp;
 use crate::context::KeyContext;
 use crate::error::{Error, ErrorKind};
@@ -50,28 +50,17 @@ impl FromRequestParts<Arc<Desk>> for Visit {
     async fn from_request_parts(head: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Response> {
         let (base, tls, now) = (base(head), desk.is_tls(head), desk.now());
         let signed_out = |why| signed_out(head, &base, tls, why);
-        let found = Cookie::Session
-            .read(&head.headers, tls)
-            .and_then(|id| desk.sessions.find(id, now.ticks));
-        let Some(found) = found else {
-            return Err(signed_out(None));
-        };
-        let mut bare = desk.bare(head);
-        if let Err(rejection) = found.admission.readmit(&desk.inside, &mut bare).await {
-            if is_passing(&rejection) {
-                return Err(problem::unavailable(&base));
-            }
-            desk.sessions.end(&found.hash);
-            return Err(signed_out(Some(&rejection)));
-        }
-        let Some(key) = bare.extensions.remove::<KeyContext>() else {
-            return Err(problem::unavailable(&base));
+        let (key, found) = match desk.door.who(head, tls, now.ticks).await {
+            Standing::Known(key, found) => (key, found),
+            Standing::Nobody => return Err(signed_out(None)),
+            Standing::Ended(rejection) => return Err(signed_out(Some(&rejection))),
+            Standing::NoAnswer => return Err(problem::unavailable(&base)),
         };
         let principal = match rights::principal(desk.manager(), &key, desk.client(head)).await {
             Ok(principal) => principal,
             Err(error) if error.is_temporary() => return Err(problem::unavailable(&base)),
             Err(_) => {
-                desk.sessions.end(&found.hash);
+                desk.door.sessions.end(&found.hash);
                 let rejection = Rejection::new(RejectionKind::ScopeMissing);
                 return Err(signed_out(Some(&rejection)));
             }
@@ -140,7 +129,7 @@ impl Visit {
             base: &self.base,
             title,
             section: Some(section),
-            notice: self.desk.sessions.take_notice(&self.session),
+            notice: self.take_notice(),
             signed_in: Some(SignedIn {
                 actor: &self.actor,
                 key: self.key.key(),
@@ -157,6 +146,11 @@ impl Visit {
         (status, shell.around(content)).into_response()
     }
 
+    /// The word that was left for this page.
+    fn take_notice(&self) -> Option<Notice> {
+        self.desk.note(&self.session, Notes::take_notice).flatten()
+    }
+
     /// The page, or what kept it from being made.
     pub(super) fn answer(&self, answer: Result<Response, Error>) -> Response {
         answer.unwrap_or_else(|error| problem::of(self, &error))
@@ -164,7 +158,7 @@ impl Visit {
 
     /// Sends the browser to another page, where it is told what was done.
     pub(super) fn go_with(&self, notice: Notice, path: &str) -> Response {
-        self.desk.sessions.leave(&self.session, notice);
+        let _ended = self.desk.note(&self.session, |notes| notes.leave(notice));
         see_other(&self.base, path)
     }
 
@@ -190,7 +184,7 @@ impl Visit {
 fn query_of(head: &Parts, desk: &Desk) -> Fields {
     let query = head.uri.query().unwrap_or_default();
     Fields::parse(query.as_bytes()).with(|value| {
-        let is_key = desk.inside.might_be_a_key(value);
+        let is_key = desk.door.might_be_a_key(value);
         is_key.then(|| redacted(value))
     })
 }
@@ -213,14 +207,6 @@ pub(super) fn see_other(base: &str, path: &str) -> Response {
     (StatusCode::SEE_OTHER, location).into_response()
 }
 
-/// Whether the key may be as good as ever.
-fn is_passing(rejection: &Rejection) -> bool {
-    matches!(
-        rejection.kind(),
-        RejectionKind::Unavailable | RejectionKind::RateLimited | RejectionKind::QuotaExceeded
-    )
-}
-
 /// A link leads to the form to sign in; what was sent is not lost without a word.
 fn signed_out(head: &Parts, base: &str, tls: bool, why: Option<&Rejection>) -> Response {
     let mut answer = if head.method == Method::GET || head.method == Method::HEAD {
@@ -229,7 +215,7 @@ fn signed_out(head: &Parts, base: &str, tls: bool, why: Option<&Rejection>) -> R
         problem::signed_out(base)
     };
     if why.is_some()
-        && let Some(clear) = Cookie::Session.clear(tls)
+        && let Some(clear) = SESSION.clear(tls)
     {
         answer.headers_mut().append(http::header::SET_COOKIE, clear);
     }

@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use super::stated::is_modern;
 use super::{DenialStyle, McpLayer};
-use crate::key::KeyId;
+use crate::key::{KeyId, KeyInfo};
 use crate::layer::Respond;
 use crate::layer::guard::json_rpc_answer;
 use crate::layer::respond::{Charged, StandardResponder};
@@ -39,13 +39,13 @@ pub(super) enum Refusal {
 
 impl McpLayer {
     /// The answer to a request that is not passed on.
-    pub(super) fn refuse(&self, refusal: Refusal, head: &Parts, key: KeyId) -> Response<Bytes> {
+    pub(super) fn refuse(&self, refusal: Refusal, head: &Parts, key: &KeyInfo) -> Response<Bytes> {
         let style = self.settings.style;
         match refusal {
-            Refusal::Request(rejection) => self.by_http(rejection.of_key(key), head),
-            Refusal::Unreadable(fault) => unreadable(fault, key),
+            Refusal::Request(rejection) => self.by_http(rejection.of(key), head),
+            Refusal::Unreadable(fault) => unreadable(fault, key.id),
             Refusal::Denied { id, method, denied } => {
-                let rejection = rejection_of(&denied).of_key(key);
+                let rejection = rejection_of(&denied).of(key);
                 log(&rejection);
                 match (id, style) {
                     (None, _) => accepted(rejection),
@@ -98,12 +98,12 @@ impl McpLayer {
         &self,
         entries: &[(Box<str>, Box<str>, Option<Denied>)],
         head: &Parts,
-        key: KeyId,
+        key: &KeyInfo,
     ) -> Response<Bytes> {
         let first = entries.iter().find_map(|(_, _, denied)| denied.as_ref());
         let rejection =
             first.map_or_else(|| Rejection::new(RejectionKind::ToolDenied), rejection_of);
-        let rejection = rejection.of_key(key);
+        let rejection = rejection.of(key);
         log(&rejection);
         if entries.is_empty() {
             return accepted(rejection);

@@ -41,6 +41,9 @@ pub(crate) struct Consented {
     pub(crate) redirect_uri: String,
     /// The challenge of PKCE, by the method S256.
     pub(crate) challenge: String,
+    /// Whether the program asked for full access, whatever it was given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) asked_for_full: bool,
 }
 
 impl Consented {
@@ -54,6 +57,7 @@ impl Consented {
             wishes: new.into_parts().0,
             redirect_uri: redirect_uri.into(),
             challenge: challenge.into(),
+            asked_for_full: false,
         }
     }
 

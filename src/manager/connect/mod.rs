@@ -27,7 +27,7 @@ use super::{HANDLES, KeyManager, KeyPage, shown, validate};
 use crate::audit::AuditAction;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
-use crate::key::{Access, CodeId, CredentialId, KeyId, KeyInfo, KeyRecord, RefreshToken, Role};
+use crate::key::{Access, CodeId, CredentialId, KeyId, KeyInfo, KeyRecord, RefreshToken};
 use crate::store::{KeyFilter, PageRequest};
 
 impl KeyManager {
@@ -165,9 +165,7 @@ impl KeyManager {
         if owner.as_ref().is_some_and(|owner| !owner.active) {
             return Err(Error::new(ErrorKind::Forbidden, "the owner is suspended"));
         }
-        let most = owner.map_or(Access::ReadOnly, |owner| {
-            Role::connection_cap(owner.role).min(owner.access)
-        });
+        let most = owner.map_or(Access::ReadOnly, |owner| owner.most_for_connections());
         if wishes.access() > most {
             let message = "must be read-only: full access is for admins to choose";
             return Err(forbidden("access", message));

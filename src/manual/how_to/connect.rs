@@ -151,12 +151,37 @@
 //! * the server that it was made for, and the scopes that the person consented to;
 //! * read-only, unless an admin chose full access on the page. Members' connections are always read-only, and
 //!   a read-only connection calls the tools that change nothing: name them, with
-//!   [`read_only_tools`](crate::layer::McpLayer::read_only_tools) or `--read-only-tool`, or it can call none;
+//!   [`read_only_tools`](crate::layer::McpLayer::read_only_tools) or `--read-only-tool`, or it can call none.
+//!   A program may ask for full access, as the scope `access/full`: see [below](#more-than-reading);
 //! * what its owner may do *now*. Whoever loses a role, a scope or a server loses it for all their connections
 //!   at the next request.
 //!
-//! The key that somebody signs in with bounds what they can consent to. It must have an owner, and neither rules
-//! for tools nor for addresses, which a connection has no place for.
+//! The key that somebody signs in with bounds what they can consent to. It must have an owner. Its rules for
+//! tools and addresses hold for the connection as well, which ends no later than it does.
+//!
+//! ## More than reading
+//!
+//! Where denials are HTTP answers ([`DenialStyle::Http`](crate::layer::DenialStyle::Http), `--denial-style
+//! http`), a read-only connection that calls a tool which writes is told to ask for more:
+//!
+//! ```text
+//! HTTP/1.1 403 Forbidden
+//! WWW-Authenticate: Bearer error="insufficient_scope", scope="notes:use access/full", resource_metadata="…"
+//! ```
+//!
+//! Programs that step up send the person to the page again, which says that the program asks to look and
+//! change, and prefers neither answer. Only an admin who may do that themselves is asked; where the owner
+//! of the connection may not, now, there is no challenge, and a program that heeds challenges asks
+//! nobody. If the person lets it only read again, it gets what it had, the call fails, and no client that was
+//! tried asks again by itself for the same call. The metadata of the authorization server names the scope; that
+//! of the resource does not, for a program that has been told nothing asks for all that stands there, and
+//! the first question is no place for it.
+//!
+//! After a step-up the program holds another connection, and the one before stays until it ends by itself or is
+//! [ended](#to-see-and-end-connections). It cannot be ended for the program: nothing in a request says what the
+//! program holds already, and the same program on two devices of one person looks the same, above all
+//! where it is known by a document and so has one id everywhere. A program that has no more use for a
+//! connection gives it back by `/oauth/revoke`.
 //!
 //! # To see and end connections
 //!
@@ -172,11 +197,19 @@
 //! registration, consent, a tool call and two renewals worked with all of them, and so did the document in
 //! place of the registration. They differ in what they do later:
 //!
-//! | | comes back after its token has ended | one scope more is asked for | may only read, and calls a tool that writes | is disconnected |
-//! |---|---|---|---|---|
-//! | Python SDK 1.30 and 2.3 | asks the person again; it renews only while the process that got the token runs | asks the person again, for the old scopes and the new | with `--denial-style http` asks the person again, who may choose full access, and goes on | asks the person again |
-//! | TypeScript SDK 1.32 | renews | renews, which gets it no more, then fails with 403: the program has to drop its tokens and connect again, which asks the person | fails | asks the person again |
-//! | TypeScript client 2.4 | renews | asks the person again, for the old scopes and the new | fails | asks the person again |
+//! | | comes back after its token has ended | one scope more is asked for, or full access | is disconnected |
+//! |---|---|---|---|
+//! | Python SDK 1.30 and 2.3 | asks the person again; it renews only while the process that got the token runs | asks the person again, for the old scopes and the new, and goes on | asks the person again |
+//! | TypeScript SDK 1.32 | renews | renews, which gets it no more, then fails with 403: the program has to drop its tokens and connect again, which asks the person | asks the person again |
+//! | TypeScript client 2.4 | renews | asks the person again, for the old scopes and the new, and goes on | asks the person again |
+//!
+//! *TypeScript SDK 1.32 does not step up*, whatever the challenge says. It reads scopes and metadata from it, but what it
+//! does then is what it does for a token that has ended: it exchanges its refresh token wherever it has one, and uses
+//! the scopes only if there is none and the person has to be asked. A renewal never widens what was granted, so the
+//! same call gets the same challenge, which it takes for the end of the matter. A program on it drops its
+//! tokens after such a 403 and connects as if for the first time; the page offers full access to an admin then, too,
+//! though the program does not ask for it by name. Version 2.4 asks the person wherever it is told of a scope that it
+//! does not hold.
 //!
 //! By default a denied call is an answer, and none of them does more than show it. A program that the person
 //! has let in anew goes on with the session that it has.

@@ -168,17 +168,21 @@ impl Service<Name> for PublicNames {
     fn call(&mut self, name: Name) -> Self::Future {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let found: Vec<_> = found
-                .map_err(|_| NotPublic("the name is not known"))?
-                .collect();
-            if found.is_empty() || !found.iter().all(|address| is_global(address.ip())) {
-                return Err(NotPublic(
-                    "the name stands for an address that is not asked",
-                ));
-            }
-            Ok(found.into_iter())
+            let found = found.map_err(|_| NotPublic("the name is not known"))?;
+            public(found.collect())
         })
     }
+}
+
+/// What a name stands for, if there is nothing among it that is not asked. A name with one public and one
+/// private address is whose owner hopes for the second.
+fn public(found: Vec<SocketAddr>) -> Result<std::vec::IntoIter<SocketAddr>, NotPublic> {
+    if found.is_empty() || !found.iter().all(|address| is_global(address.ip())) {
+        return Err(NotPublic(
+            "the name stands for an address that is not asked",
+        ));
+    }
+    Ok(found.into_iter())
 }
 
 #[derive(Debug)]

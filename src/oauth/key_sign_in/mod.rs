@@ -8,32 +8,35 @@
 //! 4. A session ends 15 minutes after its last request and an hour after it began. Its cookie is for
 //!    this host alone, hidden from scripts, and `SameSite=Lax`: people are sent here by other sites.
 
-mod cookie;
 mod form;
-mod sessions;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
-use http::request::Parts;
-use http::{Request, Response};
-use subtle::ConstantTimeEq;
+use http::header::SET_COOKIE;
+use http::{Response, StatusCode};
 
-use self::cookie::{Cookie, new_token};
-use self::form::{Word, form};
-use self::sessions::Sessions;
+use self::form::form;
 use super::answer::see_other;
 use super::authorize::{sign_in_place, to_sign_in};
 use super::consent::Question;
 use super::page::{ConsentPage, problem};
 use super::params::Params;
 use super::sign_in::{Person, SignIn, Visit, Visitor};
-use crate::context::KeyContext;
-use crate::gate::Gate;
+use crate::browser::{Cookie, Door, Lasts, Standing, Word, is_same, new_token};
 use crate::keys::ApiKeys;
-use crate::rejection::{Rejection, RejectionKind};
 
-static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Stands for somebody who has signed in.
+const SESSION: Cookie = Cookie::lax("__Host-mcp-keys-oauth");
+
+/// Stands for a browser that was shown the form to sign in, so that nobody else can send it.
+const SIGN_IN: Cookie = Cookie::lax("__Host-mcp-keys-oauth-form");
+
+const LASTS: Lasts = Lasts {
+    idle: Duration::from_secs(15 * 60),
+    longest: Duration::from_secs(3_600),
+};
 
 /// Lets people sign in with a key they have, and connects programs for the key's owner.
 ///
@@ -55,23 +58,16 @@ static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[must_use]
 pub struct KeySignIn {
     keys: ApiKeys,
-    /// Signing in is a use of the key like any other.
-    door: Gate,
-    /// What a session asks for is charged to nobody.
-    inside: Gate,
-    sessions: Sessions,
+    door: Door<()>,
     page: ConsentPage,
 }
 
 impl KeySignIn {
     /// Signs people in with these keys.
     pub fn new(keys: &ApiKeys) -> Self {
-        let layer = keys.layer().any_server();
         Self {
-            door: layer.gate().clone(),
-            inside: layer.cost(0).gate().clone(),
+            door: Door::new(keys.layer().any_server(), SESSION, LASTS),
             keys: keys.clone(),
-            sessions: Sessions::default(),
             page: ConsentPage::new(),
         }
     }
@@ -83,74 +79,52 @@ impl KeySignIn {
     }
 
     async fn person(&self, visit: &Visit<'_>) -> Found {
-        let (head, tls) = (visit.head(), visit.is_tls());
         let now = self.keys.clock().now().ticks;
-        let found = Cookie::Session
-            .read(&head.headers, tls)
-            .and_then(|id| self.sessions.find(id, now));
-        let Some(found) = found else {
+        let (key, session) = match self.door.who(visit.head(), visit.is_tls(), now).await {
+            Standing::Known(key, session) => (key, session),
+            Standing::Nobody => return Found::Nobody,
+            Standing::Ended(rejection) => {
+                tracing::debug!(reason = %rejection, "a session has ended with its key");
+                return Found::Nobody;
+            }
+            Standing::NoAnswer => return Found::NoAnswer,
+        };
+        let Some(owner) = key.owner().cloned() else {
             return Found::Nobody;
         };
-        let mut bare = bare(head);
-        if let Err(rejection) = found.admission.readmit(&self.inside, &mut bare).await {
-            if is_passing(&rejection) {
-                return Found::NoAnswer;
-            }
-            self.sessions.end(&found.hash);
-            return Found::Nobody;
-        }
-        let key = bare.extensions.remove::<KeyContext>();
-        let owner = key.as_ref().and_then(|key| key.owner().cloned());
-        match key.zip(owner) {
-            Some((key, owner)) => Found::Person(
-                Person::new(owner)
-                    .by_key(key)
-                    .in_session(found.token)
-                    .sign_in_anew_at(sign_in_place(visit)),
-            ),
-            None => Found::Nobody,
-        }
+        Found::Person(
+            Person::new(owner)
+                .by_key(key)
+                .in_session(session.token)
+                .sign_in_anew_at(sign_in_place(visit)),
+        )
     }
 
     /// Begins a session with the key of a form.
     async fn begin(&self, visit: &Visit<'_>, fields: &Params) -> Result<String, Word> {
         let head = visit.head();
-        let expected = Cookie::Form.read(&head.headers, visit.is_tls());
+        let expected = SIGN_IN.read(&head.headers, visit.is_tls());
         let sent = fields.get("token").unwrap_or_default();
-        if !expected.is_some_and(|token| sent.as_bytes().ct_eq(token.as_bytes()).into()) {
+        if !is_same(sent, expected.unwrap_or_default()) {
             return Err(Word::stale());
         }
-        let mut bare = bare(head);
-        if let Some(value) = fields.get("key").and_then(bearer) {
-            bare.headers.insert(AUTHORIZATION, value);
-        }
-        let permit = self.door.admit(&mut bare).await;
-        let permit = permit.map_err(|rejection| Word::refused(&rejection))?;
-        let admitted = permit
-            .into_admission()
-            .zip(bare.extensions.remove::<KeyContext>());
-        let Some((admission, key)) = admitted else {
-            return Err(Word::no_answer());
-        };
+        let sent = fields.get("key").unwrap_or_default();
+        let proof = self.door.present(head, sent).await;
+        let proof = proof.map_err(|rejection| Word::refused(&rejection))?;
+        let key = &proof.key;
         if key.owner().is_none() {
-            return Err(Word::not_entitled(
+            return Err(not_entitled(
                 "This key belongs to nobody, so nothing can be connected with it.",
             ));
         }
         if key.key().connection.is_some() {
-            return Err(Word::not_entitled(
+            return Err(not_entitled(
                 "This is the token of a connected program. Sign in with a key of your own.",
             ));
         }
         tracing::info!(key = %key.key_id(), "somebody signed in to connect a program");
         let now = self.keys.clock().now().ticks;
-        // Whoever was signed in with this browser is not any more.
-        if let Some(old) = Cookie::Session.read(&head.headers, visit.is_tls())
-            && let Some(found) = self.sessions.find(old, now)
-        {
-            self.sessions.end(&found.hash);
-        }
-        Ok(self.sessions.begin(admission, key.key_id(), now))
+        Ok(self.door.begin(head, visit.is_tls(), proof, now))
     }
 }
 
@@ -168,7 +142,7 @@ impl SignIn for KeySignIn {
             Found::Person(person) => Visitor::Known(person),
             Found::Nobody => Visitor::Unknown(to_sign_in(visit)),
             Found::NoAnswer => Visitor::Unknown(problem(
-                http::StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::SERVICE_UNAVAILABLE,
                 "No answer",
                 "Your key cannot be looked up at the moment. Try again in a while.",
             )),
@@ -177,7 +151,7 @@ impl SignIn for KeySignIn {
 
     async fn page(&self, visit: &Visit<'_>, sent: Option<&[u8]>) -> Option<Response<Bytes>> {
         let tls = visit.is_tls();
-        let known = Cookie::Form.read(&visit.head().headers, tls);
+        let known = SIGN_IN.read(&visit.head().headers, tls);
         let token = known.map_or_else(new_token, str::to_owned);
         let word = match sent {
             None => Word::default(),
@@ -185,7 +159,7 @@ impl SignIn for KeySignIn {
                 Err(word) => word,
                 Ok(session) => {
                     let mut answer = see_other(visit.back());
-                    let cookies = [Cookie::Session.set(&session, tls), Cookie::Form.clear(tls)];
+                    let cookies = [SESSION.set(&session, tls), SIGN_IN.clear(tls)];
                     for cookie in cookies.into_iter().flatten() {
                         answer.headers_mut().append(SET_COOKIE, cookie);
                     }
@@ -194,7 +168,7 @@ impl SignIn for KeySignIn {
             },
         };
         let mut answer = form(&sign_in_place(visit), &token, &word);
-        if let Some(cookie) = Cookie::Form.set(&token, tls) {
+        if let Some(cookie) = SIGN_IN.set(&token, tls) {
             answer.headers_mut().append(SET_COOKIE, cookie);
         }
         Some(answer)
@@ -205,27 +179,6 @@ impl SignIn for KeySignIn {
     }
 }
 
-/// The head of a request from the same place as `head`, which presents nothing.
-fn bare(head: &Parts) -> Parts {
-    let (mut bare, ()) = Request::new(()).into_parts();
-    bare.headers = head.headers.clone();
-    bare.extensions = head.extensions.clone();
-    for name in [&AUTHORIZATION, &COOKIE, &API_KEY] {
-        bare.headers.remove(name);
-    }
-    bare
-}
-
-fn bearer(key: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {key}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// Whether the key may be as good as ever.
-fn is_passing(rejection: &Rejection) -> bool {
-    matches!(
-        rejection.kind(),
-        RejectionKind::Unavailable | RejectionKind::RateLimited | RejectionKind::QuotaExceeded
-    )
+fn not_entitled(text: &'static str) -> Word {
+    Word::new(StatusCode::FORBIDDEN, text)
 }

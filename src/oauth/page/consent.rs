@@ -119,8 +119,11 @@ fn form(question: &Question<'_>) -> Markup {
             @if question.may_choose_full() {
                 fieldset {
                     legend { "How much it may do" }
+                    // What a program asks for is not chosen for the person, and they are not to miss it.
+                    @let is_open = question.asks_for_full();
+                    @if is_open { p { "It asks to look and change. You may allow less." } }
                     label.choice {
-                        input type="radio" name="access" value="read-only" checked;
+                        input type="radio" name="access" value="read-only" checked[!is_open] required[is_open];
                         span { "Look only" small { "It reads, and changes nothing." } }
                     }
                     label.choice {
@@ -130,11 +133,15 @@ fn form(question: &Question<'_>) -> Markup {
                 }
             } @else {
                 input type="hidden" name="access" value="read-only";
-                p { "It may look only: it reads, and changes nothing." }
+                p {
+                    "It may look only: it reads, and changes nothing."
+                    @if question.asks_for_full() { " It asked to change things, which you may not allow a program." }
+                }
             }
             div.acts {
                 button.primary type="submit" name="decision" value="allow" { "Allow" }
-                button type="submit" name="decision" value="deny" { "Deny" }
+                // Nobody has to choose what they deny.
+                button type="submit" name="decision" value="deny" formnovalidate { "Deny" }
             }
         }
     }

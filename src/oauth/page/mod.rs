@@ -8,9 +8,6 @@
 //!    `claude:`, for one) cannot be known here.
 //! 4. `Cross-Origin-Opener-Policy` is not sent: clients open these pages in windows of their own, and
 //!    wait for them to come back.
-//!
-//! Referrers go to these pages and to nobody else. With `no-referrer` a browser would write `null` for
-//! the origin of the page's own forms, and there would be nothing to check it by.
 
 mod consent;
 
@@ -18,12 +15,13 @@ use std::sync::OnceLock;
 
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 pub use self::consent::ConsentPage;
+use crate::browser::SHELTERED;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -60,18 +58,8 @@ pub(super) fn page(
     let mut answer = Response::new(Bytes::from(markup.into_string()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
-    let values: [(HeaderName, &'static str); 6] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-    ];
-    for (name, value) in values {
+    let html = (header::CONTENT_TYPE, "text/html; charset=utf-8");
+    for (name, value) in SHELTERED.into_iter().chain([html]) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     if let Ok(policy) = HeaderValue::try_from(policy(forms)) {

@@ -5,13 +5,15 @@ Usage: oauth.py STAGE MODE STATE URL KEY. STAGE is one of
 * first: connects for the first time, uses tools, and renews its token when that has ended
 * return: comes back with what it stored, whose token has ended in between
 * more: comes back after the server has begun to ask for one scope more
-* rights: asks for a tool that writes, which a read-only connection may not
+* rights: calls a tool that writes, which a read-only connection may not; first the person lets it
+  read only again, then they let it do all
 * cut: is disconnected while it is connected, and denied when it asks again
 
 MODE is how the SDK connects (auto or legacy; 1.x knows legacy alone), STATE a file for what a
 program keeps, KEY that of the person, who is played by person.mjs. In the environment stand what the
-person and a disconnection are played by (PERSON, DISCONNECT), and perhaps the URL of the document that
-the program is known by (DOCUMENT).
+person is played by (PERSON), the admin API of the gateway (ADMIN_API), where the server behind it
+tells what was written (NOTES), and perhaps the URL of the document that the program is known by
+(DOCUMENT).
 
 Prints one line per check and ends with `N passed, N failed`.
 """
@@ -26,6 +28,7 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import anyio
 import anyio.to_thread
@@ -41,8 +44,8 @@ CALLBACK = "http://127.0.0.1:8765/callback"
 DOCUMENT = os.environ.get("DOCUMENT")
 # The lifetime of access tokens in the first stage, and a moment more.
 ACCESS = float(os.environ.get("ACCESS_SECONDS", "3")) + 0.5
-# Within which changes by another process are heard of.
-SOON = 2.5
+# What stands for the right to change things, among the scopes.
+FULL = "access/full"
 
 
 class Kept:
@@ -85,7 +88,7 @@ class Program:
 
     def __init__(self, url, key, kept, answer="allow", access=None):
         self.key, self.answer, self.access, self.kept = key, answer, access, kept
-        self.asked, self.authorized, self.refused = [], [], []
+        self.asked, self.answered, self.authorized, self.refused = [], [], [], []
         self.callback = None
         self.provider = OAuthClientProvider(
             server_url=url,
@@ -119,6 +122,10 @@ class Program:
     async def note(self, request):
         self.asked.append((request.method, request.url.path, form_of(request)))
 
+    async def note_answer(self, response):
+        challenge = response.headers.get("www-authenticate", "")
+        self.answered.append((response.request.url.path, response.status_code, challenge))
+
     def count(self, path):
         return sum(asked == path for _, asked, _ in self.asked)
 
@@ -127,6 +134,7 @@ class Program:
 
     def forget(self):
         self.asked.clear()
+        self.answered.clear()
         self.authorized.clear()
 
     @asynccontextmanager
@@ -136,7 +144,7 @@ class Program:
                 auth=self.provider,
                 timeout=30,
                 trust_env=False,
-                event_hooks={"request": [self.note]},
+                event_hooks={"request": [self.note], "response": [self.note_answer]},
             ) as http,
             connect_over(http, url, mode) as connected,
         ):
@@ -161,6 +169,12 @@ async def run(command, environment):
     )
     assert done.returncode == 0, done.stderr.strip()
     return done.stdout
+
+
+async def notes():
+    """What was written, by the word of the server behind the gateway."""
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+        return (await http.get(os.environ["NOTES"])).raise_for_status().json()
 
 
 async def who(session):
@@ -261,35 +275,65 @@ async def more(steps, url, mode, key, kept):
 
 
 async def rights(steps, url, mode, key, kept):
-    program = Program(url, key, kept)
+    refused, allowed = f"refused {uuid4()}", f"allowed {uuid4()}"
+    program, answer = Program(url, key, kept, access="read"), None
     steps.to("connect")
-    async with program.connect(url, mode) as (session, protocol):
-        before = await who(session)
-        steps.ok()
-        steps.to("a tool that writes leads to a second authorization")
+    try:
+        async with program.connect(url, mode) as (session, protocol):
+            before = await who(session)
+            steps.ok()
+            steps.to("a connection that reads does not run a tool that writes")
+            program.forget()
+            with anyio.fail_after(20):
+                answer = text_of(await session.call_tool("write_note", {"message": refused}))
+    except Exception as error:
+        # Some sessions end with the first call that fails.
+        if steps.step == "connect":
+            raise
+        steps.saw(f"the call fails with {sorted({type(leaf).__name__ for leaf in leaves(error)})}")
+    assert answer is None, f"the call was answered: {answer}"
+    assert refused not in await notes(), "the tool was run"
+    # The person was asked for it, once, and let the program read only again.
+    assert len(program.authorized) == 1, program.authorized
+    assert FULL in program.authorized[0]["scope"].split(), program.authorized
+    assert FULL not in kept.tokens.scope.split(), kept.tokens.scope
+    steps.ok()
+    steps.to("step-up to full access")
+    program = Program(url, key, kept, access="full")
+    async with program.connect(url, mode) as (session, _):
+        held = set(kept.tokens.scope.split())
         program.forget()
-        program.access = "full"
-        answer = text_of(await session.call_tool("write_note", {"message": "hi"}))
-        assert answer == "noted 2 characters", answer
+        answer = text_of(await session.call_tool("write_note", {"message": allowed}))
+        assert answer == f"noted {len(allowed)} characters", answer
+        assert (await notes()).count(allowed) == 1, "the tool was not run once"
         assert len(program.authorized) == 1, program.authorized
-        steps.ok()
+        assert program.count("/oauth/register") == 0, "registered again"
+        assert set(kept.tokens.scope.split()) == held | {FULL}, kept.tokens.scope
         after = await who(session)
-        same = "the same" if after["id"] == before["id"] else "another"
-        steps.saw(f"speaks {protocol}, is {same} connection afterwards")
+        assert set(after["scopes"].split()) == held, after
+        steps.ok()
+    same = "the same" if after["id"] == before["id"] else "another"
+    steps.saw(f"speaks {protocol}, is {same} connection afterwards")
 
 
 async def cut(steps, url, mode, key, kept):
     program, answer = Program(url, key, kept, answer="deny"), None
+    path = urlsplit(url).path
     steps.to("connect")
     try:
         async with program.connect(url, mode) as (session, _):
             me = await who(session)
+            refresh_token = kept.tokens.refresh_token
             steps.ok()
             steps.to("disconnected")
-            disconnect = shlex.split(os.environ["DISCONNECT"]) + [me["id"]]
-            await run(disconnect, os.environ)
-            await anyio.sleep(SOON)
+            async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+                done = await http.post(
+                    f"{os.environ['ADMIN_API']}/connections/{me['id']}/disconnect",
+                    headers={"Authorization": f"Bearer {key}"},
+                )
+            assert done.status_code == 200, done.text
             program.forget()
+            # At once: it was the gateway itself that was told.
             with anyio.fail_after(10):
                 answer = text_of(await session.call_tool("echo", {"message": "hello"}))
     except Exception as error:
@@ -298,6 +342,9 @@ async def cut(steps, url, mode, key, kept):
             raise
         steps.saw(f"the call fails with {sorted({type(leaf).__name__ for leaf in leaves(error)})}")
     assert answer is None, f"the call was answered: {answer}"
+    said = [(status, challenge) for at, status, challenge in program.answered if at == path]
+    assert said and {status for status, _ in said} == {401}, said
+    assert all('error="invalid_token"' in challenge for _, challenge in said), said
     # Its open stream may have asked as well.
     assert set(program.refused) == {"access_denied"}, program.refused
     steps.ok()
@@ -308,7 +355,7 @@ async def cut(steps, url, mode, key, kept):
             f"{parts.scheme}://{parts.netloc}/oauth/token",
             data={
                 "grant_type": "refresh_token",
-                "refresh_token": kept.tokens.refresh_token,
+                "refresh_token": refresh_token,
                 "client_id": kept.client.client_id,
             },
         )

@@ -1,7 +1,8 @@
 """An MCP server that knows nothing of keys, on the Python SDK 2.x: for tests of a gateway.
 
 Usage: server.py. Listens on a free port of the loopback interface, prints `listening URL`, and
-serves until it is ended.
+serves until it is ended. Beside MCP it tells at /notes which notes were written, so that tests can see
+what a tool did, and not only what was answered.
 """
 
 import json
@@ -12,8 +13,10 @@ import anyio
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from starlette.responses import JSONResponse
 
 server = MCPServer("behind-the-gateway")
+written = []
 
 
 @server.tool()
@@ -36,6 +39,7 @@ def whoami(ctx: Context) -> str:
 @server.tool()
 def write_note(message: str) -> str:
     """Writes a note down."""
+    written.append(message)
     return f"noted {len(message)} characters"
 
 
@@ -46,6 +50,11 @@ async def slow(ctx: Context) -> str:
         await anyio.sleep(0.4)
         await ctx.report_progress(step, 5)
     return "done"
+
+
+@server.custom_route("/notes", methods=["GET"])
+async def notes(_):
+    return JSONResponse(written)
 
 
 def main():

@@ -14,6 +14,7 @@ await run({
         return {
             name,
             client,
+            stepsUp: false,
             async connect(url, options) {
                 transport = new StreamableHTTPClientTransport(new URL(url), options);
                 await client.connect(transport);

@@ -11,6 +11,7 @@ const mode = (name, options) => () => {
     return {
         name: `typescript-client-${version}-${name}`,
         client,
+        stepsUp: true,
         async connect(url, options) {
             transport = new StreamableHTTPClientTransport(new URL(url), options);
             await client.connect(transport);

@@ -116,6 +116,31 @@ async fn names_that_stand_for_this_machine_are_not_asked() {
     assert!(waiting.is_err(), "a connection was made");
 }
 
+/// Names are what their owner makes of them: of all that one stands for, nothing may be private.
+#[test]
+fn a_name_that_leads_to_a_private_network_as_well_is_not_asked() {
+    let found = |addresses: &[&str]| {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap());
+        public(addresses.collect()).map(Iterator::count)
+    };
+    assert_eq!(found(&["1.1.1.1:0", "[2606:4700::1]:0"]).unwrap(), 2);
+    for private in [
+        "127.0.0.1:0",
+        "10.0.0.1:0",
+        "169.254.169.254:0",
+        "192.168.1.1:0",
+        "[::1]:0",
+        "[fe80::1]:0",
+        "[fd00::1]:0",
+        "[::ffff:10.0.0.1]:0",
+    ] {
+        assert!(found(&[private]).is_err(), "{private}");
+        assert!(found(&["1.1.1.1:0", private]).is_err(), "{private}");
+        assert!(found(&[private, "1.1.1.1:0"]).is_err(), "{private}");
+    }
+    assert!(found(&[]).is_err());
+}
+
 #[tokio::test]
 async fn tls_is_not_optional() {
     let fetched = PublicFetch::new()

@@ -2,62 +2,70 @@
 //!
 //! 1. A session is found by the hash of its id. Whoever reads the memory of the process finds
 //!    neither ids nor keys in it.
-//! 2. It ends [`IDLE`] after its last request and [`LONGEST`] after it began, whichever is first.
+//! 2. It ends some time after its last request and some time after it began, whichever is first.
 //! 3. There are at most [`PER_KEY`] sessions of a key and [`MOST`] in all. Where a new one finds no
 //!    room, the one that was used the longest ago ends; another key's only if all are full.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::cookie::new_token;
-use super::shell::Notice;
+use super::token::new_token;
 use crate::gate::Admission;
 use crate::key::KeyId;
 
-/// How long a session lasts without a request.
-pub(super) const IDLE: Duration = Duration::from_secs(30 * 60);
-
-/// How long a session lasts.
-pub(super) const LONGEST: Duration = Duration::from_secs(12 * 3_600);
+/// How long sessions last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lasts {
+    /// Without a request.
+    pub(crate) idle: Duration,
+    pub(crate) longest: Duration,
+}
 
 const PER_KEY: usize = 16;
 const MOST: usize = 4_096;
 
-/// How many forms that must not be sent twice are remembered.
-const SPENT: usize = 64;
-
 /// What a session is known by here.
-pub(super) type SessionHash = [u8; 32];
+pub(crate) type SessionHash = [u8; 32];
 
-struct Session {
+struct Session<T> {
     admission: Admission,
     key: KeyId,
     token: String,
     began: u64,
     used: u64,
-    notice: Option<Notice>,
-    spent: VecDeque<String>,
+    more: T,
 }
 
 /// What a request needs of its session.
-pub(super) struct Found {
-    pub(super) hash: SessionHash,
-    pub(super) admission: Admission,
-    /// What the forms of the session carry.
-    pub(super) token: String,
+pub(crate) struct Found {
+    pub(crate) hash: SessionHash,
+    pub(crate) admission: Admission,
+    /// What the forms of the session carry, or are sealed with.
+    pub(crate) token: String,
 }
 
-/// The sessions of one page. Times are the clock's ticks.
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<SessionHash, Session>>);
+/// The sessions of one page, each with what that page notes of it. Times are the clock's ticks.
+pub(crate) struct Sessions<T> {
+    lasts: Lasts,
+    table: Mutex<Table<T>>,
+}
 
-impl Sessions {
+type Table<T> = HashMap<SessionHash, Session<T>>;
+
+impl<T: Default> Sessions<T> {
+    pub(crate) fn new(lasts: Lasts) -> Self {
+        Self {
+            lasts,
+            table: Mutex::default(),
+        }
+    }
+
     /// Begins a session; returns its id, for the cookie.
-    pub(super) fn begin(&self, admission: Admission, key: KeyId, now: u64) -> String {
+    pub(crate) fn begin(&self, admission: Admission, key: KeyId, now: u64) -> String {
         let id = new_token();
         let session = Session {
             admission,
@@ -65,12 +73,11 @@ impl Sessions {
             token: new_token(),
             began: now,
             used: now,
-            notice: None,
-            spent: VecDeque::new(),
+            more: T::default(),
         };
         let mut table = self.table();
         if table.len() >= MOST {
-            table.retain(|_, session| !session.is_over(now));
+            table.retain(|_, session| !session.is_over(self.lasts, now));
         }
         while table.values().filter(|session| session.key == key).count() >= PER_KEY {
             end_oldest(&mut table, |session| session.key == key);
@@ -83,11 +90,11 @@ impl Sessions {
     }
 
     /// The session with this id, which is used now.
-    pub(super) fn find(&self, id: &str, now: u64) -> Option<Found> {
+    pub(crate) fn find(&self, id: &str, now: u64) -> Option<Found> {
         let hash = hash(id);
         let mut table = self.table();
         let session = table.get_mut(&hash)?;
-        if session.is_over(now) {
+        if session.is_over(self.lasts, now) {
             table.remove(&hash);
             return None;
         }
@@ -99,58 +106,31 @@ impl Sessions {
         })
     }
 
-    pub(super) fn end(&self, hash: &SessionHash) {
+    pub(crate) fn end(&self, hash: &SessionHash) {
         self.table().remove(hash);
     }
 
-    /// Leaves a word for the next page of the session.
-    pub(super) fn leave(&self, hash: &SessionHash, notice: Notice) {
-        if let Some(session) = self.table().get_mut(hash) {
-            session.notice = Some(notice);
-        }
+    /// Does something with what is noted of a session; nothing if it has ended.
+    #[cfg(feature = "admin")]
+    pub(crate) fn with<R>(&self, hash: &SessionHash, act: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.table()
+            .get_mut(hash)
+            .map(|session| act(&mut session.more))
     }
 
-    /// Takes the word that was left.
-    pub(super) fn take_notice(&self, hash: &SessionHash) -> Option<Notice> {
-        self.table().get_mut(hash)?.notice.take()
-    }
-
-    /// Whether a form is sent for the first time. Of too many forms the oldest are forgotten.
-    pub(super) fn spend(&self, hash: &SessionHash, form: &str) -> bool {
-        let mut table = self.table();
-        let Some(session) = table.get_mut(hash) else {
-            return false;
-        };
-        if session.spent.iter().any(|spent| spent == form) {
-            return false;
-        }
-        if session.spent.len() >= SPENT {
-            session.spent.pop_front();
-        }
-        session.spent.push_back(form.to_owned());
-        true
-    }
-
-    /// Lets a form be sent again: what it asked for was not done.
-    pub(super) fn unspend(&self, hash: &SessionHash, form: &str) {
-        if let Some(session) = self.table().get_mut(hash) {
-            session.spent.retain(|spent| spent != form);
-        }
-    }
-
-    fn table(&self) -> MutexGuard<'_, HashMap<SessionHash, Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table<T>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Session {
-    fn is_over(&self, now: u64) -> bool {
+impl<T> Session<T> {
+    fn is_over(&self, lasts: Lasts, now: u64) -> bool {
         let since = |then: u64| Duration::from_nanos(now.saturating_sub(then));
-        since(self.used) >= IDLE || since(self.began) >= LONGEST
+        since(self.used) >= lasts.idle || since(self.began) >= lasts.longest
     }
 }
 
-fn end_oldest(table: &mut HashMap<SessionHash, Session>, among: impl Fn(&Session) -> bool) {
+fn end_oldest<T>(table: &mut Table<T>, among: impl Fn(&Session<T>) -> bool) {
     let oldest = table
         .iter()
         .filter(|(_, session)| among(session))
@@ -171,7 +151,7 @@ fn hash(id: &str) -> SessionHash {
     hash
 }
 
-impl fmt::Debug for Sessions {
+impl<T> fmt::Debug for Sessions<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions").finish_non_exhaustive()
     }
@@ -183,6 +163,15 @@ mod tests {
     use crate::keys::ApiKeys;
     use crate::manager::NewKey;
     use crate::store::MemoryStore;
+
+    const LASTS: Lasts = Lasts {
+        idle: Duration::from_secs(900),
+        longest: Duration::from_secs(3_600),
+    };
+
+    fn sessions() -> Sessions<()> {
+        Sessions::new(LASTS)
+    }
 
     /// What somebody has who has just signed in.
     async fn admission() -> Admission {
@@ -200,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_are_so_many_sessions_in_all_and_no_more() {
-        let (sessions, admission) = (Sessions::default(), admission().await);
+        let (sessions, admission) = (sessions(), admission().await);
         let begin = |number: usize, now: u64| {
             let key = KeyId::from_u128(u128::try_from(number).unwrap());
             sessions.begin(admission.clone(), key, now)
@@ -223,31 +212,50 @@ mod tests {
         );
 
         // Those that are over make room first.
-        let late = u64::try_from(IDLE.as_nanos()).unwrap() + 4;
+        let late = u64::try_from(LASTS.idle.as_nanos()).unwrap() + 4;
         let id = begin(0, late);
         assert_eq!(sessions.table().len(), 1);
         assert!(sessions.find(&id, late).is_some());
     }
 
     #[tokio::test]
-    async fn a_form_is_sent_once_and_the_oldest_of_many_are_forgotten() {
-        let (sessions, admission) = (Sessions::default(), admission().await);
-        let id = sessions.begin(admission, KeyId::from_u128(1), 0);
-        let hash = sessions.find(&id, 0).unwrap().hash;
-        assert!(sessions.spend(&hash, "a") && !sessions.spend(&hash, "a"));
-        sessions.unspend(&hash, "a");
-        assert!(sessions.spend(&hash, "a"));
-        for number in 0..SPENT {
-            assert!(sessions.spend(&hash, &number.to_string()));
+    async fn a_session_is_over_in_time_and_where_it_is_ended() {
+        let (sessions, admission) = (sessions(), admission().await);
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
+        let (idle, longest) = (nanos(LASTS.idle), nanos(LASTS.longest));
+        let begin = || sessions.begin(admission.clone(), KeyId::from_u128(1), 0);
+        let id = begin();
+        assert!(sessions.find(&id, idle - 1).is_some());
+        assert!(sessions.find(&id, 2 * idle - 2).is_some(), "used meanwhile");
+        assert!(sessions.find(&id, 3 * idle - 2).is_none());
+        let id = begin();
+        let mut now = 0;
+        while now + idle - 1 < longest {
+            now += idle - 1;
+            assert!(sessions.find(&id, now).is_some());
         }
-        assert!(sessions.spend(&hash, "a"), "forgotten by now");
-        sessions.end(&hash);
-        assert!(!sessions.spend(&hash, "b"), "of no session");
+        assert!(sessions.find(&id, longest).is_none(), "however it is used");
+        let id = begin();
+        let found = sessions.find(&id, 1).unwrap();
+        assert_ne!(found.token, id);
+        sessions.end(&found.hash);
+        assert!(sessions.find(&id, 1).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_key_has_so_many_sessions_and_takes_no_other_keys_place() {
+        let (sessions, admission) = (sessions(), admission().await);
+        let begin = |key: u128, now| sessions.begin(admission.clone(), KeyId::from_u128(key), now);
+        let other = begin(2, 0);
+        let ids: Vec<_> = (1..=PER_KEY as u64 + 1).map(|now| begin(1, now)).collect();
+        assert!(sessions.find(&ids[0], 100).is_none());
+        assert!(ids[1..].iter().all(|id| sessions.find(id, 100).is_some()));
+        assert!(sessions.find(&other, 100).is_some());
     }
 
     #[test]
     fn the_id_is_not_in_the_table() {
         assert_ne!(hash("a"), hash("b"));
-        assert_eq!(format!("{:?}", Sessions::default()), "Sessions { .. }");
+        assert_eq!(format!("{:?}", sessions()), "Sessions { .. }");
     }
 }
