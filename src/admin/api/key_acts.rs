@@ -13,8 +13,8 @@ use super::fault::Fault;
 use super::keys::{changed, made, met};
 use super::read::{MaybeJson, Named};
 use super::schema::KeyIdText;
-use super::scope::Right;
 use super::shown::{ShownKey, ShownOnce};
+use crate::admin::rights::Act;
 use crate::key::KeyId;
 
 /// Switch a key on
@@ -31,7 +31,7 @@ pub(super) async fn enable(
     Named(id): Named<KeyId>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::SwitchKey).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         Ok(changed(manager.enable(id).await?))
@@ -53,7 +53,7 @@ pub(super) async fn disable(
     Named(id): Named<KeyId>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::SwitchKey).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         Ok(changed(manager.disable(id).await?))
@@ -79,7 +79,7 @@ pub(super) async fn rotate(
     condition: Condition,
     MaybeJson(asked): MaybeJson<AskedRotation>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::RotateKey).await?;
     caller.check_newest(id)?;
     let grace = asked.grace()?;
     finished(async move {
@@ -104,7 +104,7 @@ pub(super) async fn end_grace(
     Named(id): Named<KeyId>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::EndGrace).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         Ok(changed(manager.end_grace(id).await?))
@@ -130,7 +130,7 @@ pub(super) async fn revoke(
     condition: Condition,
     MaybeJson(asked): MaybeJson<AskedRevocation>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::RevokeKeys).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         Ok(changed(manager.revoke(id, asked.reason.as_deref()).await?))

@@ -16,7 +16,7 @@ use super::choice::size;
 use super::fault::Fault;
 use super::read::Asked;
 use super::schema::TimeText;
-use super::scope::Right;
+use crate::admin::rights::Act;
 use crate::error::{Error, ErrorKind};
 
 /// How many dead letters to list.
@@ -89,7 +89,7 @@ pub(super) async fn dead_letters(
     State(office): State<Arc<Office>>,
     Asked(asked): Asked<AskedLetters>,
 ) -> Result<Response, Fault> {
-    let _ = caller.may(Right::AlertsRead).await?;
+    let _ = caller.may(Act::SeeDeadLetters).await?;
     if !caller.is_admin().await? {
         let message = "only admins see what is posted";
         return Err(Error::new(ErrorKind::Forbidden, message).into());

@@ -7,11 +7,11 @@ use maud::{Markup, html};
 
 use super::form::key_id;
 use super::parts::{self, filter_choice, filter_text, pager};
-use super::rights::Right;
 use super::shell::{Notice, Section};
 use super::submission::{Submission, finished};
 use super::visit::Visit;
 use super::{letters, times};
+use crate::admin::rights::Act;
 use crate::alert::{Alert, AlertPlace, AlertRequest, AlertRule, AlertState};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyInfo};
@@ -35,7 +35,7 @@ pub(super) async fn list(visit: Visit) -> Response {
 }
 
 async fn shown(visit: &Visit) -> Result<Response, Error> {
-    visit.require(Right::ReadAlerts)?;
+    visit.require(Act::SeeAlerts)?;
     if !visit.manager.keeps_alerts() {
         let content = html! {
             h1 { "Alerts" }
@@ -217,7 +217,7 @@ fn seen_to(visit: &Visit, alert: &Alert, on: On) -> Markup {
     html! {
         @match &alert.acknowledged {
             Some(by) => { bdi { (by.by) } ", " (times::near(by.at, visit.now)) },
-            None if visit.may(Right::WriteAlerts) => {
+            None if visit.may(Act::AcknowledgeAlert) => {
                 form.inline method="post" action=(visit.link("/alerts/acknowledge")) {
                     (parts::token(visit))
                     input type="hidden" name="key" value=(alert.key);
@@ -233,7 +233,7 @@ fn seen_to(visit: &Visit, alert: &Alert, on: On) -> Markup {
 
 /// The part of a key's page about what looks wrong at present.
 pub(super) async fn of_key(visit: &Visit, key: &KeyInfo) -> Result<Markup, Error> {
-    if !visit.may(Right::ReadAlerts) || !visit.manager.keeps_alerts() {
+    if !visit.may(Act::SeeAlerts) || !visit.manager.keeps_alerts() {
         return Ok(html! {});
     }
     let request = AlertRequest::latest(OF_KEY).of_key(key.id).open();
@@ -265,7 +265,7 @@ pub(super) async fn acknowledge(submission: Submission) -> Response {
     let base = visit.base.clone();
     finished(&base, async move {
         let done = async {
-            visit.require(Right::WriteAlerts)?;
+            visit.require(Act::AcknowledgeAlert)?;
             let key = key_id(fields.get("key"))?;
             let rule = fields.get("rule").parse();
             let none = |_| Error::new(ErrorKind::NotFound, "there is no such alert");
