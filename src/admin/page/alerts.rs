@@ -36,11 +36,16 @@ pub(super) async fn list(visit: Visit) -> Response {
 
 async fn shown(visit: &Visit) -> Result<Response, Error> {
     visit.require(Act::SeeAlerts)?;
+    let is_paged = visit.query.some("after").is_some();
+    let letters = match is_paged {
+        true => html! {},
+        false => letters::shown(visit).await?,
+    };
     if !visit.manager.keeps_alerts() {
         let content = html! {
             h1 { "Alerts" }
             (parts::empty("Alerts are not kept here.", &html! {}))
-            (letters::shown(visit))
+            (letters)
         };
         return Ok(visit.page(Section::Alerts, "Alerts", &content));
     }
@@ -56,14 +61,13 @@ async fn shown(visit: &Visit) -> Result<Response, Error> {
     };
     let last = alerts.last().filter(|_| alerts.len() == SIZE);
     let next = last.map(|last| link(&last.place().to_string()));
-    let is_paged = visit.query.some("after").is_some();
     let content = html! {
         h1 { "Alerts" }
         p.quiet { "What looks wrong about " (if visit.is_admin { "keys" } else { "your keys" }) ", some seconds late: the last alert of each key and kind." }
         (filters(visit, fault))
         @if fault.is_none() { (found(visit, &alerts, &names, is_paged)) }
         (pager(is_paged.then(|| link("")).as_deref(), next.as_deref()))
-        @if !is_paged { (letters::shown(visit)) }
+        (letters)
     };
     Ok(visit.page(Section::Alerts, "Alerts", &content))
 }

@@ -4,6 +4,7 @@
 mod alerts;
 mod audit;
 mod documents;
+mod letters;
 pub(super) mod series;
 mod usage;
 
@@ -16,6 +17,7 @@ use sqlx::FromRow;
 pub(super) use self::alerts::{AlertRow, AlertStart, alerts_json, habits_json, into_habits};
 pub(super) use self::audit::AuditRow;
 pub(super) use self::documents::DocumentRow;
+pub(super) use self::letters::{LetterRow, letters_json, listed};
 #[cfg(feature = "postgres")]
 pub(super) use self::usage::units;
 pub(super) use self::usage::{TakenRow, UseRow};
