@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mcp_api_keys::audit::AuditFilter;
+use mcp_api_keys::key::OwnerId;
 use mcp_api_keys::store::{
     AuditPage, DeadLetter, DeadLetters, KeyStore, LetterLedger, MemoryStore, PostgresStore,
     SqliteStore,
 };
 use mcp_api_keys::webhook::{Webhook, WebhookStats};
-use mcp_api_keys::{
-    ApiKeys, Argon2Params, Error, ErrorKind, NewKey, OwnerId, Principal, Timestamp,
-};
+use mcp_api_keys::{ApiKeys, Argon2Params, Error, ErrorKind, NewKey, Principal, Timestamp};
 use serde_json::json;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
