@@ -18,6 +18,8 @@ use crate::admin::rights::Act;
 use crate::key::KeyId;
 
 /// Switch a key on
+///
+/// What an admin has switched off, only an admin switches on.
 #[utoipa::path(
     post, path = "/keys/{id}/enable", tag = "keys", operation_id = "enableKey",
     params(("id" = KeyIdText, Path),

@@ -99,7 +99,7 @@ fn head(visit: &Visit, key: &KeyInfo) -> Markup {
                         a.button href=(visit.link(&path("renew"))) { "Renew" }
                         @if key.status == KeyStatus::Active {
                             (parts::act(visit, &path("disable"), "Disable", "button"))
-                        } @else {
+                        } @else if visit.is_admin || !key.held {
                             (parts::act(visit, &path("enable"), "Enable", "button"))
                         }
                         a.button.danger href=(visit.link(&path("revoke"))) { "Revoke" }
@@ -119,6 +119,9 @@ fn warnings(visit: &Visit, key: &KeyInfo, rights: Option<&KeyInfo>) -> Markup {
                 "Revoked " (times::full(*at, visit.now))
                 @if let Some(reason) = reason { ": " bdi { (reason) } }
             }
+        }
+        @if key.held && key.status == KeyStatus::Disabled {
+            p.warn { "An admin has switched this key off. Only an admin can switch it on again." }
         }
         @if rights.is_none() {
             p.warn { "The plan of this key is gone, so the key does not work. Put it on another plan." }

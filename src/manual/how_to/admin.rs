@@ -82,6 +82,9 @@
 //! `keys:admin` lets a key act on all keys, if its owner is an admin at that moment, or if it has no owner.
 //! Without it, an admin's key manages the admin's own.
 //!
+//! Members switch their keys off and on. What an admin has switched off, only an admin switches on; its owner
+//! can still revoke or delete it.
+//!
 //! # Seeing to alerts
 //!
 //! Where alerts are kept, `GET /alerts` lists them, the open ones first, to keys with `alerts:read`: all of them to
