@@ -19,8 +19,8 @@ use utoipa::{Modify, OpenApi};
 use super::fault::{FaultBody, FaultDetails, FaultType};
 use super::schema::KeyIdText;
 use super::{
-    alerts, answer, audit, bulk, connections, key_acts, keys, me, owners, plans, schema, shown,
-    usage, webhooks,
+    alerts, answer, audit, bulk, connections, key_acts, keys, links, me, owners, plans, schema,
+    shown, usage, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -171,6 +171,7 @@ impl Modify for Common {
                 complete(path, operation);
             }
         }
+        links::add(&mut document.paths);
     }
 }
 

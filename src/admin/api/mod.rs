@@ -26,6 +26,7 @@ mod fault;
 mod idempotency;
 mod key_acts;
 mod keys;
+mod links;
 mod me;
 mod owners;
 mod plans;

@@ -93,7 +93,7 @@ text! {
     Tags as "EntityTags": |text| text
         .description(Some("`*`, or revisions in quotes, with commas between them."))
         .pattern(Some(r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#))
-        .examples(["\"7\""]);
+        .examples(["*"]);
     Star as "Star": |text| text
         .enum_values(Some(["*"]));
     LimitName as "LimitName": |text| text
