@@ -6,6 +6,7 @@ the command line makes another one.
 
 import json
 import os
+import re
 import subprocess
 import time
 import urllib.error
@@ -14,6 +15,9 @@ import urllib.request
 import schemathesis
 
 API = os.environ["ADMIN_API"]
+
+# Tags of which none is a revision.
+MADE_UP = re.compile(r'(W/)?"(?!\d+")[^"]*"(\s*,\s*(W/)?"(?!\d+")[^"]*")*')
 
 
 def make() -> str:
@@ -41,6 +45,7 @@ def may(key: str) -> dict | None:
 class Key:
     key = None
     everything = None
+    creates = set()
 
     def get(self, case, context):
         if Key.key is None or may(Key.key) != Key.everything:
@@ -52,7 +57,18 @@ class Key:
         # More than one key is refused, so the other way to present one is not to be tried as well.
         for name in [name for name in case.headers if name.lower() == "x-api-key"]:
             del case.headers[name]
-        # What it fills this header with, as the shortest text, whatever the pattern in the document.
-        if case.headers.get("If-Match") == "0":
+        # What it fills this header with, as the shortest text, whatever the pattern in the document; and
+        # what fits the pattern, but is no revision: a condition that is never met.
+        tags = case.headers.get("If-Match")
+        if tags is not None and (tags == "0" or MADE_UP.fullmatch(tags)):
             del case.headers["If-Match"]
+        # Both are never met together.
+        elif tags is not None and "If-None-Match" in case.headers:
+            del case.headers["If-None-Match"]
+        # One name for all creates, whatever their bodies: from the second one on that is refused.
+        name = case.headers.get("Idempotency-Key")
+        if name in Key.creates:
+            del case.headers["Idempotency-Key"]
+        elif name is not None:
+            Key.creates.add(name)
         case.headers["Authorization"] = f"Bearer {data}"
