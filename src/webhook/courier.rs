@@ -185,7 +185,7 @@ impl Courier {
                         }
                     };
                     if let Some(event) = crowded_out {
-                        self.give_up(event, 0, "there was no room to wait");
+                        self.give_up(&event, 0, "there was no room to wait");
                     }
                     self.more.notify_one();
                 }
@@ -221,10 +221,10 @@ impl Courier {
         }
     }
 
-    async fn deliver(&self, event: &Arc<Event>) {
+    async fn deliver(&self, event: &Event) {
         let body = match serde_json::to_vec(event) {
             Ok(body) => Bytes::from(body),
-            Err(_) => return self.give_up(Arc::clone(event), 0, "it cannot be written"),
+            Err(_) => return self.give_up(event, 0, "it cannot be written"),
         };
         let mut pause = self.webhook.pause;
         let mut attempts = 0;
@@ -241,13 +241,13 @@ impl Courier {
                 }
                 Attempt::Gone => {
                     self.desk().stats.failed += 1;
-                    return self.give_up(Arc::clone(event), attempts, "status 410");
+                    return self.give_up(event, attempts, "status 410");
                 }
                 Attempt::Failed(reason) => reason,
             };
             self.desk().stats.failed += 1;
             if attempts >= self.webhook.attempts {
-                return self.give_up(Arc::clone(event), attempts, &reason);
+                return self.give_up(event, attempts, &reason);
             }
             tracing::debug!(event = %event.id, reason, attempts, "a webhook message was not taken");
             tokio::time::sleep(with_chance(pause)).await;
@@ -273,7 +273,7 @@ impl Courier {
             .body(Full::new(body.clone()))
     }
 
-    fn give_up(&self, event: Arc<Event>, attempts: u32, reason: &str) {
+    fn give_up(&self, event: &Event, attempts: u32, reason: &str) {
         tracing::warn!(
             event = %event.id,
             kind = event.data.kind(),
@@ -283,7 +283,7 @@ impl Courier {
         );
         let letter = DeadLetter {
             id: name(),
-            event: serde_json::to_value(&*event).unwrap_or(Value::Null),
+            event: serde_json::to_value(event).unwrap_or(Value::Null),
             attempts,
             reason: reason.chars().take(REASON).collect(),
             at: self.clock.now().wall,
