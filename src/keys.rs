@@ -30,7 +30,7 @@ use crate::live::{Live, Timing};
 use crate::manager::{KeyManager, OwnerPolicy, Records};
 use crate::rejection::RejectionKind;
 use crate::rights::{OwnerDirectory, Resolver};
-use crate::store::{ChangeBell, KeyStore, QuotaLedger};
+use crate::store::{ChangeBell, KeyStore, LetterLedger, MemoryStore, QuotaLedger};
 use crate::usage::{Keeping, Recorder, UsageObserver, UsageRetention, UsageSink};
 use crate::verify::{Argon2Params, Pepper, Peppers, Settings, Verifier, VerifyStats};
 use crate::watch::{Teller, Watch};
@@ -92,16 +92,18 @@ impl ApiKeys {
         self.shared.verifier.live().catch_up().await
     }
 
-    /// Writes down when keys were last used and what for, and gives back what this process holds of
-    /// their quotas. To be called when the process ends in order; otherwise both happen every few seconds
+    /// Writes down when keys were last used and what for, and which messages of webhooks were given up,
+    /// and gives back what this process holds of quotas. To be called when the process ends in order; otherwise all of it happens every few seconds
     /// or after a while without use.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, if the store does not answer. Uses that could not be written are kept. Of the
+    /// `Unavailable`, if the store does not answer. What could not be written is kept. Of the
     /// quotas, what was about to be given back is lost until their period ends.
     pub async fn flush(&self) -> Result<(), Error> {
         let uses = self.shared.verifier.live().flush(false).await;
+        #[cfg(feature = "webhooks")]
+        let uses = uses.and(self.file_letters().await);
         match &self.shared.usage {
             Some(usage) => uses.and(usage.flush().await),
             None => uses,
@@ -137,6 +139,7 @@ pub struct ApiKeysBuilder {
     event_capacity: usize,
     ledger_of_alerts: Option<Arc<dyn AlertLedger>>,
     alerts: Option<AlertSettings>,
+    letters: Arc<dyn LetterLedger>,
     #[cfg(feature = "metrics")]
     has_metrics: bool,
     #[cfg(feature = "webhooks")]
@@ -187,6 +190,7 @@ impl ApiKeysBuilder {
             event_capacity: 1_024,
             ledger_of_alerts: None,
             alerts: None,
+            letters: Arc::new(MemoryStore::new()),
             #[cfg(feature = "metrics")]
             has_metrics: false,
             #[cfg(feature = "webhooks")]
@@ -391,7 +395,7 @@ impl ApiKeysBuilder {
             events: events.clone(),
         }));
         #[cfg(feature = "webhooks")]
-        let couriers = webhooks::start(self.webhooks, &events, &self.clock)?;
+        let couriers = webhooks::start(self.webhooks, &events, &self.letters, &self.clock)?;
         let watching = alerts::Watching {
             settings: self.alerts,
             ledger: self.ledger_of_alerts.clone(),
@@ -412,6 +416,7 @@ impl ApiKeysBuilder {
         let records = Records {
             usage: self.usage.clone(),
             alerts: self.ledger_of_alerts,
+            letters: self.letters,
         };
         let manager = KeyManager::new(
             self.store,

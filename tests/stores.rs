@@ -17,16 +17,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use mcp_api_keys::alert::{Alert, AlertLedger, AlertRequest, AlertRule, KeyHabits};
+use mcp_api_keys::audit::AuditFilter;
 use mcp_api_keys::key::{KeyRecord, KeyStatus, Revision};
 use mcp_api_keys::store::{
-    Change, ChangeLog, KeyFilter, KeyStore, MemoryStore, PageRequest, PostgresStore, SqliteStore,
+    AuditPage, Change, ChangeLog, DeadLetter, KeyFilter, KeyStore, LetterLedger, MemoryStore,
+    PageRequest, PostgresStore, SqliteStore,
 };
 use mcp_api_keys::testing::act;
 use mcp_api_keys::testing::records::{
-    Dice, credential, full_record, handle, random_record, record,
+    Dice, NOON, credential, full_record, handle, random_record, record,
 };
 use mcp_api_keys::testing::{FaultyStore, store as suite};
-use mcp_api_keys::{Error, ErrorKind};
+use mcp_api_keys::{ApiKeys, Argon2Params, Error, ErrorKind, NewKey, Principal};
 use proptest::prelude::*;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
@@ -474,9 +477,111 @@ async fn a_record_that_cannot_be_read_back_is_corrupt_and_shows_no_hash() {
         assert_is_corrupt(&found.unwrap_err(), damage);
         if !damage.contains("Handle7") {
             let listed = store.list(&KeyFilter::all(), PageRequest::default()).await;
-            assert_is_corrupt(&listed.unwrap_err(), damage);
+            let error = listed.unwrap_err();
+            assert_is_corrupt(&error, damage);
+            // Whoever is to mend it is told which one it is.
+            let id = record(1).id.to_string();
+            let is_of_the_row = !damage.contains("TABLE");
+            assert_eq!(
+                error.to_string().contains(&id),
+                is_of_the_row,
+                "{damage}: {error}"
+            );
         }
     }
+}
+
+/// A list fails as a whole rather than pass over what may be a restriction; and says which row it was.
+#[tokio::test]
+async fn every_row_that_cannot_be_read_is_named() {
+    let store = sqlite_in_memory(PathBuf::new()).await;
+    let key = record(1).id;
+    store.insert(&record(1), &act()).await.unwrap();
+    let alert = Alert::new(key, AlertRule::Idle, NOON, 95, 90);
+    store.put(&[alert]).await.unwrap();
+    let habits = KeyHabits {
+        key,
+        seen_at: NOON,
+        networks: Vec::new(),
+        per_minute: 1,
+        minutes: 1,
+    };
+    store.put_habits(&[habits]).await.unwrap();
+    let letter = DeadLetter {
+        id: "ltr_7".to_owned(),
+        event: serde_json::Value::Null,
+        attempts: 1,
+        reason: String::new(),
+        at: NOON,
+    };
+    store.keep(&[letter]).await.unwrap();
+    for damage in [
+        "UPDATE api_key_alerts SET body = '{}'",
+        "UPDATE api_key_habits SET body = '{}'",
+        "UPDATE api_key_letters SET body = '{}'",
+        "UPDATE api_key_audit SET action = 'odd'",
+        "UPDATE api_key_changes SET subject = 'odd:one'",
+        "INSERT INTO api_key_uses VALUES ((SELECT id FROM api_keys), -1, 0)",
+    ] {
+        execute(&store, damage).await;
+    }
+    let key = key.to_string();
+    let trail = store
+        .audit(&AuditFilter::default(), AuditPage::newest(10))
+        .await;
+    let log = store.changes_since(Revision::new(0), 10).await;
+    let alerts = AlertLedger::read(&store, &AlertRequest::latest(10)).await;
+    for (error, name) in [
+        (alerts.unwrap_err(), &*key),
+        (store.habits(10).await.unwrap_err(), &*key),
+        (store.uses(&[record(1).id]).await.unwrap_err(), &*key),
+        (store.letters(10).await.unwrap_err(), "ltr_7"),
+        (trail.unwrap_err(), "revision 1 "),
+        (log.unwrap_err(), "revision 1"),
+    ] {
+        assert_is_corrupt(&error, name);
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+/// What stands in the way of every list can be removed, by whoever may remove anything.
+#[tokio::test]
+async fn an_admin_deletes_what_cannot_be_read() {
+    let store = sqlite_in_memory(PathBuf::new()).await;
+    let keys = ApiKeys::builder(store.clone())
+        .argon2(Argon2Params::new(64, 1, 1).unwrap())
+        .build()
+        .await
+        .unwrap();
+    let manager = keys.manager();
+    let good = manager
+        .issue(NewKey::named("good"))
+        .await
+        .unwrap()
+        .info()
+        .id;
+    let bad = NewKey::named("bad").owner("ada");
+    let bad = manager.issue(bad).await.unwrap().info().id;
+    execute(
+        &store,
+        "UPDATE api_keys SET record = 'null' WHERE name = 'bad'",
+    )
+    .await;
+    let all = (KeyFilter::all(), PageRequest::default());
+    let error = manager.list(&all.0, all.1).await.unwrap_err();
+    assert!(error.to_string().contains(&bad.to_string()), "{error}");
+    let ada = manager.acting_as(Principal::member("ada".parse().unwrap()));
+    let refused = ada.delete(bad).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt);
+
+    assert!(manager.delete(bad).await.unwrap());
+    let left = manager.list(&all.0, all.1).await.unwrap().keys;
+    assert_eq!(left.iter().map(|key| key.id).collect::<Vec<_>>(), [good]);
+    let trail = store
+        .audit(&AuditFilter::default(), AuditPage::newest(1))
+        .await;
+    assert_eq!(trail.unwrap()[0].subject, bad.into());
+    assert!(!manager.delete(bad).await.unwrap());
 }
 
 #[tokio::test]

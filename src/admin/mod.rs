@@ -16,6 +16,7 @@
 mod api;
 mod page;
 mod redacted;
+mod rights;
 
 pub use self::api::AdminApi;
 #[cfg(any(test, feature = "testing"))]

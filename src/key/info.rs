@@ -27,6 +27,9 @@ pub struct KeyInfo {
     /// Whether it works: `active`, `disabled` or `revoked`.
     #[serde(serialize_with = "status_word")]
     pub status: KeyStatus,
+    /// Whether an admin has switched it off, so that no member switches it on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Which servers or projects it opens.
     pub servers: Servers,
     /// What it may do there.
@@ -102,6 +105,7 @@ impl KeyInfo {
             description: record.description.clone(),
             owner: record.owner.clone(),
             status: record.status.clone(),
+            held: record.held,
             servers: record.servers.clone(),
             scopes: record.scopes.clone(),
             access: record.access,

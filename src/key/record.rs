@@ -39,6 +39,9 @@ pub struct KeyRecord {
     pub owner: Option<OwnerId>,
     /// Whether it works.
     pub status: KeyStatus,
+    /// Whether an admin has switched it off, so that no member switches it on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Which servers or projects it opens.
     pub servers: Servers,
     /// What it may do there.
@@ -97,6 +100,7 @@ impl KeyRecord {
             description: None,
             owner: None,
             status: KeyStatus::Active,
+            held: false,
             servers: Servers::default(),
             scopes: ScopeSet::default(),
             access: Access::Full,

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{EventStream, Events};
 use crate::live::Live;
-use crate::store::{KeyStore, QuotaLedger};
+use crate::store::{KeyStore, LetterLedger, QuotaLedger};
 use crate::watch::Watch;
 
 impl ApiKeys {
@@ -53,6 +53,15 @@ impl ApiKeysBuilder {
     /// the stores of this crate are ledgers. Default: not kept.
     pub fn alert_ledger(mut self, ledger: impl AlertLedger) -> Self {
         self.ledger_of_alerts = Some(Arc::new(ledger));
+        self
+    }
+
+    /// Keeps in `ledger` the messages of webhooks that were given up, where
+    /// [`KeyManager::dead_letters`](crate::KeyManager::dead_letters) reads them: the stores of this crate
+    /// are such ledgers, and all processes that share one read the same list. Default: kept by this
+    /// process alone, until it ends.
+    pub fn letter_ledger(mut self, ledger: impl LetterLedger) -> Self {
+        self.letters = Arc::new(ledger);
         self
     }
 

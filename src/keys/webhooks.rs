@@ -6,7 +6,8 @@ use super::{ApiKeys, ApiKeysBuilder};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Events;
-use crate::webhook::{Courier, DeadLetter, Webhook, WebhookStats};
+use crate::store::LetterLedger;
+use crate::webhook::{Courier, Webhook, WebhookStats};
 
 impl ApiKeysBuilder {
     /// Posts [events](ApiKeys::events) to a URL. May be called several times; each webhook has a queue
@@ -24,12 +25,12 @@ impl ApiKeys {
         couriers.map(|courier| courier.stats()).collect()
     }
 
-    /// The messages that were given up, the last thousand of each webhook, one webhook after the other.
-    pub fn dead_letters(&self) -> Vec<DeadLetter> {
-        let couriers = self.couriers.iter();
-        couriers
-            .flat_map(|courier| courier.dead_letters())
-            .collect()
+    /// Puts the messages that were given up into the ledger.
+    pub(super) async fn file_letters(&self) -> Result<(), Error> {
+        for courier in &self.couriers {
+            courier.file().await?;
+        }
+        Ok(())
     }
 }
 
@@ -37,8 +38,12 @@ impl ApiKeys {
 pub(super) fn start(
     webhooks: Vec<Webhook>,
     events: &Events,
+    ledger: &Arc<dyn LetterLedger>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Arc<Courier>>, Error> {
-    let start = |webhook| Courier::start(webhook, events.listen(), Arc::clone(clock));
+    let start = |webhook| {
+        let (ledger, clock) = (Arc::clone(ledger), Arc::clone(clock));
+        Courier::start(webhook, events.listen(), ledger, clock)
+    };
     webhooks.into_iter().map(start).collect()
 }

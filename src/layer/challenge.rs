@@ -104,7 +104,8 @@ pub(super) fn scope_list(rejection: &Rejection) -> String {
     scopes.join(" ")
 }
 
-#[cfg(all(test, feature = "oauth", feature = "testing"))]
+#[cfg(test)]
+#[cfg(all(feature = "oauth", feature = "testing"))]
 mod tests {
     use super::*;
     use crate::key::{Access, Connection, KeyInfo};

@@ -1,9 +1,10 @@
-//! What looks wrong about keys.
+//! What looks wrong about keys, and what could not be told of it.
 
 use super::KeyManager;
 use crate::alert::{Acknowledged, Alert, AlertLedger, AlertRequest, AlertRule};
 use crate::error::{Error, ErrorKind};
 use crate::key::KeyId;
+use crate::store::DeadLetters;
 #[cfg(feature = "admin")]
 use crate::store::{KeyFilter, PageRequest};
 
@@ -87,6 +88,19 @@ impl KeyManager {
             request.keys = Some(found.records.iter().map(|record| record.id).collect());
         }
         ledger.read(&request).await.map(|open| Some(open.len()))
+    }
+
+    /// Reads the messages of webhooks that were given up, the last ones first: at most so many, and at
+    /// most a thousand.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` to members: what is posted is about everybody's keys. `Corrupt`, naming a letter that
+    /// cannot be read; `Unavailable`.
+    pub async fn dead_letters(&self, most: usize) -> Result<DeadLetters, Error> {
+        self.principal
+            .check_admin("only admins see what is posted")?;
+        self.office.records.letters.letters(most.min(MOST)).await
     }
 
     fn ledger(&self) -> Result<&dyn AlertLedger, Error> {

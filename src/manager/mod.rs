@@ -54,7 +54,7 @@ use crate::key::{
     KeyRecord, KeyStatus, OwnerId, PlanName,
 };
 use crate::live::Live;
-use crate::store::KeyStore;
+use crate::store::{KeyStore, LetterLedger};
 use crate::usage::UsageSink;
 use crate::verify::Verifier;
 
@@ -107,10 +107,11 @@ struct Office {
 }
 
 /// Where it is noted what keys do.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Records {
     pub(crate) usage: Option<Arc<dyn UsageSink>>,
     pub(crate) alerts: Option<Arc<dyn AlertLedger>>,
+    pub(crate) letters: Arc<dyn LetterLedger>,
 }
 
 /// What the integrator decided about owners.

@@ -207,6 +207,7 @@
 //! | [`told_per_minute`](crate::alert::AlertSettings::told_per_minute) | 30 | nobody reads more | |
 //! | [`watched_keys`](crate::alert::AlertSettings::watched_keys) | 50,000 | about 25 MiB | to how many keys are in use |
 //! | [`event_capacity`](crate::ApiKeysBuilder::event_capacity) | 1,024 | a second's worth | |
+//! | [`letter_ledger`](crate::ApiKeysBuilder::letter_ledger) | in memory; 1,000 messages and 4 MiB in any ledger | a list that people read | a store, to keep it over a restart and see all nodes' |
 //! | attempts, pause and time-out of a webhook | 6, from a second to minutes, 10 s | an outage of five minutes is bridged | `webhook::Webhook` |
 //!
 //! # SQLite

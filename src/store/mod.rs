@@ -11,6 +11,7 @@
 mod bell;
 mod filter;
 mod ledger;
+mod letters;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) mod line;
 mod memory;
@@ -29,6 +30,7 @@ use serde_json::Value;
 pub use self::bell::ChangeBell;
 pub use self::filter::{AuditPage, DocumentPage, KeyFilter, Page, PageRequest};
 pub use self::ledger::{QuotaAccount, QuotaLedger, Taken};
+pub use self::letters::{DeadLetter, DeadLetters, LetterLedger};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;

@@ -48,6 +48,7 @@ pub fn full_record(number: u64) -> KeyRecord {
         at: later,
         reason: Some("left the company".to_owned()),
     };
+    record.held = true;
     record.servers = Servers::only(["files", "mail.example"]).expect("valid names");
     record.scopes = ScopeSet::parse(["files:read", "mail:*"]).expect("valid grants");
     record.networks = NetworkRules::new(

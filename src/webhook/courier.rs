@@ -1,4 +1,7 @@
 //! Who carries messages to a receiver: a queue, attempts, dead letters.
+//!
+//! What is given up is put into the ledger a moment later. While that does not answer it is held here,
+//! as far as there is room, and tried again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,35 +10,34 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use serde::Serialize;
-use tokio::sync::Notify;
+use serde_json::Value;
+use tokio::sync::{Mutex as Turn, Notify};
 
 use super::Webhook;
 use super::client::{Attempt, Client};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, EventStream, Heard};
 use crate::key::fill_random;
+use crate::store::{DeadLetter, LetterLedger};
 
 /// The longest pause between two attempts.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// How many dead letters are kept.
-const DEAD: usize = 1_000;
+/// How many dead letters are held while the ledger does not take them.
+const HELD: usize = 1_000;
 
-/// A message that was given up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct DeadLetter {
-    /// The message.
-    pub event: Arc<Event>,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Why the last attempt failed, or why there was none.
-    pub reason: String,
-    /// When it was given up.
-    pub at: Timestamp,
-}
+/// How many of them are put into the ledger at once.
+const AT_ONCE: usize = 100;
+
+/// The pause after the ledger has not taken them.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How often it is tried when no more events will come.
+const LAST_TRIES: u32 = 12;
+
+/// How many characters a reason may have.
+const REASON: usize = 500;
 
 /// What posting has come to in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +51,9 @@ pub struct WebhookStats {
     pub dead: u64,
     /// Events that were not heard in time to be queued.
     pub missed: u64,
+    /// Of those that were given up, how many are in no list, because the ledger did not take them for
+    /// too long.
+    pub unlisted: u64,
     /// Messages that wait.
     pub waiting: usize,
 }
@@ -58,18 +63,24 @@ pub struct WebhookStats {
 pub(crate) struct Courier {
     webhook: Webhook,
     client: Client,
+    ledger: Arc<dyn LetterLedger>,
     clock: Arc<dyn Clock>,
     desk: Mutex<Desk>,
     more: Notify,
+    given_up: Notify,
+    filing: Turn<()>,
 }
 
 #[derive(Debug, Default)]
 struct Desk {
     waiting: VecDeque<Arc<Event>>,
+    /// What the ledger does not have yet, the oldest first.
     dead: VecDeque<DeadLetter>,
     stats: WebhookStats,
     /// No more events will come.
     is_closed: bool,
+    /// Nothing more will be given up.
+    is_done: bool,
 }
 
 impl Courier {
@@ -77,17 +88,22 @@ impl Courier {
     pub(crate) fn start(
         webhook: Webhook,
         events: EventStream,
+        ledger: Arc<dyn LetterLedger>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         let courier = Arc::new(Self {
             webhook,
             client: Client::new()?,
+            ledger,
             clock,
             desk: Mutex::default(),
             more: Notify::new(),
+            given_up: Notify::new(),
+            filing: Turn::default(),
         });
         tokio::spawn(Arc::clone(&courier).listen(events));
         tokio::spawn(Arc::clone(&courier).carry());
+        tokio::spawn(Arc::clone(&courier).keep_filing());
         Ok(courier)
     }
 
@@ -99,9 +115,58 @@ impl Courier {
         }
     }
 
-    /// What was given up, the last ones at the end.
-    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.desk().dead.iter().cloned().collect()
+    /// Puts what was given up into the ledger.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`: it is held then.
+    pub(crate) async fn file(&self) -> Result<(), Error> {
+        let _turn = self.filing.lock().await;
+        loop {
+            let batch: Vec<_> = self.desk().dead.iter().take(AT_ONCE).cloned().collect();
+            let Some(last) = batch.last() else {
+                return Ok(());
+            };
+            self.ledger.keep(&batch).await?;
+            let mut desk = self.desk();
+            // Some may have had to make room meanwhile, from the oldest on.
+            let is_taken = |letter: &DeadLetter| batch.iter().any(|one| one.id == letter.id);
+            while desk.dead.front().is_some_and(is_taken) {
+                desk.dead.pop_front();
+            }
+            tracing::debug!(
+                letter = last.id,
+                letters = batch.len(),
+                "dead letters are listed"
+            );
+        }
+    }
+
+    async fn keep_filing(self: Arc<Self>) {
+        let mut tries = 0;
+        loop {
+            let (is_empty, is_done) = {
+                let desk = self.desk();
+                (desk.dead.is_empty(), desk.is_done)
+            };
+            if is_done && (is_empty || tries >= LAST_TRIES) {
+                return;
+            }
+            if is_empty {
+                self.given_up.notified().await;
+                continue;
+            }
+            match self.file().await {
+                Ok(()) => tries = 0,
+                Err(error) => {
+                    if tries == 0 {
+                        tracing::warn!(%error, "dead letters are not listed for the time being");
+                    }
+                    tries = if is_done { tries + 1 } else { 1 };
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
     }
 
     async fn listen(self: Arc<Self>, mut events: EventStream) {
@@ -120,7 +185,7 @@ impl Courier {
                         }
                     };
                     if let Some(event) = crowded_out {
-                        self.give_up(event, 0, "there was no room to wait");
+                        self.give_up(&event, 0, "there was no room to wait");
                     }
                     self.more.notify_one();
                 }
@@ -146,16 +211,20 @@ impl Courier {
                     self.deliver(&event).await;
                     self.desk().waiting.pop_front();
                 }
-                None if is_closed => return,
+                None if is_closed => {
+                    self.desk().is_done = true;
+                    self.given_up.notify_one();
+                    return;
+                }
                 None => self.more.notified().await,
             }
         }
     }
 
-    async fn deliver(&self, event: &Arc<Event>) {
+    async fn deliver(&self, event: &Event) {
         let body = match serde_json::to_vec(event) {
             Ok(body) => Bytes::from(body),
-            Err(_) => return self.give_up(Arc::clone(event), 0, "it cannot be written"),
+            Err(_) => return self.give_up(event, 0, "it cannot be written"),
         };
         let mut pause = self.webhook.pause;
         let mut attempts = 0;
@@ -172,13 +241,13 @@ impl Courier {
                 }
                 Attempt::Gone => {
                     self.desk().stats.failed += 1;
-                    return self.give_up(Arc::clone(event), attempts, "status 410");
+                    return self.give_up(event, attempts, "status 410");
                 }
                 Attempt::Failed(reason) => reason,
             };
             self.desk().stats.failed += 1;
             if attempts >= self.webhook.attempts {
-                return self.give_up(Arc::clone(event), attempts, &reason);
+                return self.give_up(event, attempts, &reason);
             }
             tracing::debug!(event = %event.id, reason, attempts, "a webhook message was not taken");
             tokio::time::sleep(with_chance(pause)).await;
@@ -204,7 +273,7 @@ impl Courier {
             .body(Full::new(body.clone()))
     }
 
-    fn give_up(&self, event: Arc<Event>, attempts: u32, reason: &str) {
+    fn give_up(&self, event: &Event, attempts: u32, reason: &str) {
         tracing::warn!(
             event = %event.id,
             kind = event.data.kind(),
@@ -213,21 +282,34 @@ impl Courier {
             "a webhook message is given up"
         );
         let letter = DeadLetter {
-            event,
+            id: name(),
+            event: serde_json::to_value(event).unwrap_or(Value::Null),
             attempts,
-            reason: reason.to_owned(),
+            reason: reason.chars().take(REASON).collect(),
             at: self.clock.now().wall,
         };
-        let mut desk = self.desk();
-        desk.stats.dead += 1;
-        desk.dead.push_back(letter);
-        let surplus = desk.dead.len().saturating_sub(DEAD);
-        desk.dead.drain(..surplus);
+        {
+            let mut desk = self.desk();
+            desk.stats.dead += 1;
+            desk.dead.push_back(letter);
+            if desk.dead.len() > HELD {
+                desk.dead.pop_front();
+                desk.stats.unlisted += 1;
+            }
+        }
+        self.given_up.notify_one();
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A name for a letter.
+fn name() -> String {
+    let mut bytes = [0; 16];
+    fill_random(&mut bytes);
+    format!("ltr_{:032x}", u128::from_le_bytes(bytes))
 }
 
 /// Between half and one and a half times as long, so that many senders do not come at once.

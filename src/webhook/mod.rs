@@ -5,8 +5,9 @@
 //!    that a receiver can tell a repetition.
 //! 2. Messages are sent one after the other, in order. One that is not taken (by a status of 2xx, in
 //!    time) is tried again after a pause that grows and has some chance in it; those after it wait.
-//! 3. What was tried often enough, or finds no room while it waits, is a [dead letter](DeadLetter). The
-//!    last thousand can be listed.
+//! 3. What was tried often enough, or finds no room while it waits, is a [dead letter](crate::store::DeadLetter).
+//!    The last thousand are kept in a [ledger](crate::ApiKeysBuilder::letter_ledger), where
+//!    [`KeyManager::dead_letters`](crate::KeyManager::dead_letters) reads them.
 //! 4. Requests and managers never wait for it.
 //!
 //! Messages that wait are in memory: those of a process that ends are lost. The audit trail and the list
@@ -29,7 +30,7 @@ use http::Uri;
 use http::uri::Scheme;
 
 pub(crate) use self::courier::Courier;
-pub use self::courier::{DeadLetter, WebhookStats};
+pub use self::courier::WebhookStats;
 pub use self::secret::WebhookSecret;
 use crate::error::Error;
 

@@ -250,3 +250,46 @@ async fn r1_members_only_look_where_only_admins_change_keys() {
         Err(RejectionKind::Revoked)
     );
 }
+
+#[tokio::test]
+async fn what_an_admin_has_switched_off_no_member_switches_on() {
+    let keys = in_database().await;
+    let manager = keys.manager();
+    let root = Owner::admin("root".parse().unwrap());
+    manager.put_owner(root).await.unwrap();
+    manager.put_owner(member("ada")).await.unwrap();
+    let (root, ada) = (acting(&keys, "root").await, acting(&keys, "ada").await);
+    let id = ada.issue(NewKey::named("laptop")).await.unwrap().info().id;
+
+    // What they have switched off themselves they switch on.
+    assert!(!ada.disable(id).await.unwrap().held);
+    assert!(!ada.enable(id).await.unwrap().held);
+
+    // An admin does it, also where it is off already.
+    let _ = ada.disable(id).await.unwrap();
+    assert!(root.disable(id).await.unwrap().held);
+    let refused = ada.enable(id).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden);
+    // Nothing else that a member does lifts it.
+    assert!(ada.disable(id).await.unwrap().held);
+    let renamed = ada.update(id, KeyUpdate::new().name("mine")).await.unwrap();
+    assert!(renamed.held);
+    let rotated = ada.rotate(id).await.unwrap();
+    assert!(rotated.info().held);
+    assert_eq!(rotated.info().status.as_str(), "disabled");
+    assert!(ada.enable(id).await.is_err());
+    assert!(ada.get(id).await.unwrap().held);
+
+    // An admin lifts it for good.
+    let on = root.enable(id).await.unwrap();
+    assert_eq!((on.status.as_str(), on.held), ("active", false));
+    let _ = ada.disable(id).await.unwrap();
+    let _ = ada.enable(id).await.unwrap();
+    // And what is held may still be withdrawn and deleted by its owner.
+    let _ = root.disable(id).await.unwrap();
+    assert_eq!(
+        ada.revoke(id, None).await.unwrap().status.as_str(),
+        "revoked"
+    );
+    assert!(ada.delete(id).await.unwrap());
+}

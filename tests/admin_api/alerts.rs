@@ -170,7 +170,10 @@ async fn where_nothing_is_kept_there_are_no_alerts() {
     let answer = api.get(&root, "/alerts").await;
     assert_eq!(answer.refusal(), (404, "not_found".to_owned()));
     let none = api.read(&root, "/webhooks/dead-letters").await;
-    assert_eq!(none, json!({ "webhooks": [], "letters": [], "held": 0 }));
+    assert_eq!(
+        none,
+        json!({ "webhooks": [], "letters": [], "held": 0, "dropped": 0 })
+    );
 }
 
 #[tokio::test]

@@ -226,3 +226,28 @@ async fn a_suspended_owner_is_nobody() {
         (401, "disabled_api_key".to_owned())
     );
 }
+
+#[tokio::test]
+async fn what_an_admin_has_switched_off_no_member_switches_on() {
+    let api = with_members().await;
+    let root = api.root().await;
+    let ada = api.key_of("ada", &OFFICE).await;
+    let other = NewKey::named("ada's").owner("ada");
+    let other = id(&api.read(&issue(&api.keys, other).await, "/me").await);
+    let act = async |key: &str, act: &str| {
+        let path = format!("/keys/{other}/{act}");
+        api.ask("POST", &path).key(key).send().await
+    };
+    assert_eq!(act(&ada, "disable").await.json()["held"], false);
+    assert_eq!(act(&ada, "enable").await.status, 200);
+    assert_eq!(act(&root, "disable").await.json()["held"], true);
+    let refused = act(&ada, "enable").await;
+    assert_eq!(refused.refusal(), (403, "not_allowed".to_owned()));
+    assert!(refused.text.contains("an admin"), "{refused:?}");
+    let shown = api.read(&ada, &format!("/keys/{other}")).await;
+    assert_eq!(
+        (&shown["status"], &shown["held"]),
+        (&json!("disabled"), &json!(true))
+    );
+    assert_eq!(act(&root, "enable").await.json()["held"], false);
+}

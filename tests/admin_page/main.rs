@@ -10,6 +10,7 @@
     clippy::disallowed_methods
 )]
 
+mod agreement;
 mod alerts;
 mod answers;
 mod escaping;

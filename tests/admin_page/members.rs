@@ -255,3 +255,43 @@ async fn where_only_admins_change_keys_members_look_at_theirs() {
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert!(answer.shows("Only admins"), "{}", answer.body);
 }
+
+#[tokio::test]
+async fn what_an_admin_has_switched_off_no_member_switches_on() {
+    let world = World::new().await;
+    let (mut admin, _) = world.admin().await;
+    let (mut bob, _) = world.member("bob").await;
+    let key = world.key(NewKey::named("laptop").owner("bob")).await;
+    let (path, enable) = (format!("/keys/{key}"), format!("/keys/{key}/enable"));
+    let disable = format!("/keys/{key}/disable");
+    assert_eq!(bob.post(&disable, &[]).await.status, StatusCode::SEE_OTHER);
+    assert!(bob.get(&path).await.shows(&enable));
+    assert_eq!(
+        admin.post(&disable, &[]).await.status,
+        StatusCode::SEE_OTHER
+    );
+
+    let page = bob.get(&path).await;
+    assert!(
+        page.shows("An admin has switched this key off."),
+        "{}",
+        page.body
+    );
+    assert!(!page.shows(&enable), "no dead ends");
+    let answer = bob.post(&enable, &[]).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert!(
+        answer.shows("only an admin switches it on"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(
+        world.keys.manager().get(key).await.unwrap().status,
+        KeyStatus::Disabled
+    );
+
+    assert!(admin.get(&path).await.shows(&enable));
+    assert_eq!(admin.post(&enable, &[]).await.status, StatusCode::SEE_OTHER);
+    let page = bob.get(&path).await;
+    assert!(page.shows(&disable) && !page.shows("An admin has switched"));
+}

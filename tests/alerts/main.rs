@@ -11,6 +11,7 @@
 #[path = "../support/backends.rs"]
 mod backends;
 mod ledgers;
+mod letters;
 mod metering;
 mod outages;
 mod webhooks;

@@ -3,8 +3,8 @@
 use mcp_api_keys::Timestamp;
 use mcp_api_keys::alert::{Alert, AlertLedger, AlertRule, AlertState};
 use mcp_api_keys::key::KeyId;
-use mcp_api_keys::store::SqliteStore;
-use serde_json::Value;
+use mcp_api_keys::store::{DeadLetter, LetterLedger, SqliteStore};
+use serde_json::{Value, json};
 
 use crate::office::{Office, text};
 
@@ -72,6 +72,42 @@ async fn an_alert_is_acknowledged_by_whoever_runs_it() {
     assert_eq!(office.run("alerts --acknowledge idle").code, 2);
     let both = format!("alerts --open --acknowledge idle --key {one}");
     assert_eq!(office.run(&both).code, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_were_given_up_are_listed() {
+    let (office, [one, _]) = office().await;
+    let run = office.run("alerts --dead-letters");
+    assert_eq!((run.code, run.out.as_str()), (0, ""));
+    assert!(run.err.contains("No message was given up."), "{run:?}");
+    let store = SqliteStore::connect(&office.url()).await.unwrap();
+    let letter = |number: u32, event: Value| DeadLetter {
+        id: format!("ltr_{number}"),
+        event,
+        attempts: number,
+        reason: "status 503".to_owned(),
+        at: Timestamp::from_millis(1_785_232_800_000),
+    };
+    let about_one = json!({ "type": "key.created", "data": { "key": &one } });
+    let letters = [
+        letter(6, about_one.clone()),
+        letter(
+            7,
+            json!({ "type": "alert.held_back", "data": { "alerts": 3 } }),
+        ),
+    ];
+    store.keep(&letters).await.unwrap();
+    store.close().await.unwrap();
+
+    let list = office.json("alerts --dead-letters");
+    assert_eq!((&list["held"], &list["dropped"]), (&json!(2), &json!(0)));
+    assert_eq!(list["letters"][0]["event"]["type"], "alert.held_back");
+    assert_eq!(list["letters"][1]["event"], about_one);
+    let table = office.text("alerts --dead-letters");
+    for part in ["2026-07-28", "key.created", &one, "6", "status 503"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    assert_eq!(office.run("alerts --dead-letters --open").code, 2);
 }
 
 #[test]

@@ -149,7 +149,7 @@ mod server {
         let schema = Schema::of(&server, name);
         let sql = "TRUNCATE api_keys, api_key_handles, api_key_servers, api_key_documents,
                        api_key_changes, api_key_audit, api_key_uses, api_key_quotas, api_key_alerts,
-                       api_key_habits, api_usage_series, api_usage_hours, api_usage_days,
+                       api_key_habits, api_key_letters, api_usage_series, api_usage_hours, api_usage_days,
                        api_usage_recorders, api_usage_last, api_usage_gone;
                    UPDATE api_key_counter SET revision = 0";
         execute(&schema.url, sql.to_owned()).await;

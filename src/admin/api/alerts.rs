@@ -15,7 +15,7 @@ use super::choice::size;
 use super::fault::Fault;
 use super::read::Asked;
 use super::schema::{AlertPlaceText, KeyIdText, TimeText};
-use super::scope::Right;
+use crate::admin::rights::Act;
 use crate::alert::{Acknowledged, Alert, AlertPlace, AlertRequest, AlertRule, AlertState};
 use crate::clock::Timestamp;
 use crate::key::KeyId;
@@ -154,7 +154,7 @@ pub(super) async fn list(
     caller: Caller,
     Asked(asked): Asked<AskedAlerts>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::AlertsRead).await?;
+    let manager = caller.may(Act::SeeAlerts).await?;
     let wanted = size(asked.limit)?;
     let mut request = AlertRequest::latest(wanted);
     request.keys = asked.key.map(|key| vec![key]);
@@ -216,7 +216,7 @@ fn no_alert() -> Fault {
     extensions(("x-required-scope" = json!("alerts:write"))),
 )]
 pub(super) async fn acknowledge(caller: Caller, named: NamedAlert) -> Result<Response, Fault> {
-    let manager = caller.may(Right::AlertsWrite).await?;
+    let manager = caller.may(Act::AcknowledgeAlert).await?;
     let NamedAlert { key, rule } = named;
     finished(async move {
         manager.acknowledge_alert(key, rule).await?;

@@ -26,7 +26,9 @@ pub(super) const LONGEST: u64 = 3_155_760_000;
 /// A key to be made. What is left out, or null, is as little as can be: no server, no scope.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewKey)]
+#[schema(as = NewKey, example = json!({
+    "name": "ci-bot", "servers": ["files"], "scopes": ["files:read"], "expires_in": 7_776_000,
+}))]
 pub(super) struct AskedKey {
     /// What people call it.
     #[schema(min_length = 1, max_length = 200, example = "ci-bot")]

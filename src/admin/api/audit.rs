@@ -12,7 +12,7 @@ use super::choice::size;
 use super::fault::Fault;
 use super::read::Asked;
 use super::schema::{KeyIdText, SubjectText, TimeText};
-use super::scope::Right;
+use crate::admin::rights::Act;
 use crate::audit::{AuditAction, AuditEntry, AuditFilter};
 use crate::clock::Timestamp;
 use crate::key::{KeyId, Revision, Subject};
@@ -136,7 +136,7 @@ pub(super) async fn read(
     caller: Caller,
     Asked(asked): Asked<AskedAudit>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::AuditRead).await?;
+    let manager = caller.may(Act::SeeTrail).await?;
     let wanted = size(asked.limit)?;
     let filter = AuditFilter {
         subject: asked.subject,

@@ -15,8 +15,8 @@ use super::schema::{
     AccessWord, GrantText, KeyIdText, McpRulesValue, MetadataValue, NetworkRulesValue, OwnerText,
     PlanText, QuotaValue, RateLimitValue, ServersValue, TimeText,
 };
-use super::scope::Right;
 use super::shown::{self, ShownKey};
+use crate::admin::rights::Act;
 use crate::key::{Handle, KeyId};
 use crate::manager::{ImportKey, KeyManager};
 
@@ -115,7 +115,7 @@ pub(super) async fn import(
     caller: Caller,
     Json(asked): Json<AskedImport, LARGEST_IMPORT>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::ImportKeys).await?;
     if asked.keys.len() > MOST {
         return Err(Fault::invalid("keys", "must be at most 1,000"));
     }
@@ -195,7 +195,7 @@ pub(super) async fn revoke(
     caller: Caller,
     Json(asked): Json<AskedWithdrawal>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::RevokeKeys).await?;
     finished(async move {
         let filter = asked.filter.into_filter();
         let withdrawn = manager.revoke_all(&filter, asked.reason.as_deref()).await?;

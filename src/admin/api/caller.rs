@@ -1,17 +1,6 @@
 //! Who asks, and how far that reaches.
 //!
-//! | the key | acts as |
-//! |---|---|
-//! | has an owner who is an admin, and `keys:admin` | that admin |
-//! | has an owner, otherwise | a member, with the owner's own keys |
-//! | has no owner, and `keys:admin` | an admin of its own name |
-//! | has no owner, otherwise | nobody: it may ask about itself alone |
-//!
-//! 1. Whoever acts by a key gives no key and no owner more than that key has at present.
-//! 2. The audit trail names the owner, or the key's id where there is none; as the place, the
-//!    caller's address and the handle of the key.
-//! 3. A secret that a rotation has replaced does not make a new one, though it still works for a
-//!    while: it may be the reason for the rotation.
+//! What a key may do, and as whom, is the same as on the page: see [`rights`](crate::admin::rights).
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -23,7 +12,7 @@ use http::request::Parts;
 
 use super::Office;
 use super::fault::Fault;
-use super::scope::Right;
+use crate::admin::rights::{self, Act, Right};
 use crate::context::KeyContext;
 use crate::key::{KeyId, KeyInfo};
 use crate::manager::{KeyManager, Principal};
@@ -38,50 +27,27 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// The manager in the hands of whoever asks, if their key holds `right`.
-    pub(super) async fn may(&self, right: Right) -> Result<KeyManager, Fault> {
-        right.check(self.key.key())?;
-        let Some(principal) = self.principal().await? else {
-            return Err(Right::KeysAdmin.missing().into());
-        };
-        Ok(self.acting_as(principal.by_key(&self.key)))
+    /// The manager in the hands of whoever asks, if their key may do `act`.
+    pub(super) async fn may(&self, act: Act) -> Result<KeyManager, Fault> {
+        act.check(self.key.key())?;
+        match self.principal().await? {
+            Some(principal) => Ok(self.manager().acting_as(principal)),
+            None => Err(Right::KeysAdmin.missing().into()),
+        }
     }
 
-    /// The manager in the hands of whoever asks, for acts on the key itself alone. A key is not held
-    /// within its own bounds: its record may say more than its owner leaves of it.
+    /// The manager in the hands of whoever asks, for acts on the key itself alone.
     pub(super) async fn for_itself(&self) -> Result<KeyManager, Fault> {
-        let principal = match self.key.owner() {
-            Some(owner) => self.office.keys.manager().principal_of(owner).await?,
-            None => Principal::admin(self.key.key_id().to_string()),
-        };
-        Ok(self.acting_as(principal))
+        let principal = rights::for_itself(self.manager(), &self.key, self.address).await?;
+        Ok(self.manager().acting_as(principal))
     }
 
-    /// As whom the key acts, if as anybody.
     async fn principal(&self) -> Result<Option<Principal>, Fault> {
-        let reaches_all = Right::KeysAdmin.is_held_by(self.key.key());
-        Ok(match self.key.owner() {
-            Some(owner) => {
-                let known = self.office.keys.manager().principal_of(owner).await?;
-                Some(if reaches_all {
-                    known
-                } else {
-                    Principal::member(owner.clone())
-                })
-            }
-            None if reaches_all => Some(Principal::admin(self.key.key_id().to_string())),
-            None => None,
-        })
+        Ok(rights::principal(self.manager(), &self.key, self.address).await?)
     }
 
-    fn acting_as(&self, principal: Principal) -> KeyManager {
-        let handle = self.key.handle();
-        let source = match self.address {
-            Some(address) => format!("{address}, key {handle}"),
-            None => format!("key {handle}"),
-        };
-        let manager = self.office.keys.manager();
-        manager.acting_as(principal.from_source(source))
+    fn manager(&self) -> &KeyManager {
+        self.office.keys.manager()
     }
 
     /// Refuses keys that may only look at things.
@@ -95,9 +61,7 @@ impl Caller {
 
     /// Refuses to give the caller's own key a new secret by an old one.
     pub(super) fn check_newest(&self, rotated: KeyId) -> Result<(), Fault> {
-        let previous = self.key.key().previous.as_ref();
-        let by_old = previous.is_some_and(|old| old.credential == self.key.credential());
-        if rotated == self.key.key_id() && by_old {
+        if rights::is_by_replaced(&self.key, rotated) {
             let message = "the key was rotated already; use its new secret";
             return Err(Fault::new(StatusCode::FORBIDDEN, "not_allowed", message));
         }

@@ -14,8 +14,8 @@ use super::fault::Fault;
 use super::keys::{changed, standing};
 use super::read::{Asked, Named};
 use super::schema::{KeyIdText, OwnerText};
-use super::scope::Right;
 use super::shown::{ShownConnections, ShownKey, ShownRisky, ShownSafety};
+use crate::admin::rights::Act;
 use crate::key::{KeyId, OwnerId};
 use crate::store::KeyFilter;
 
@@ -51,7 +51,7 @@ pub(super) async fn list(
     caller: Caller,
     Asked(asked): Asked<AskedConnections>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysRead).await?;
+    let manager = caller.may(Act::SeeConnections).await?;
     let filter = KeyFilter {
         owner: asked.owner,
         connections: Some(true),
@@ -82,7 +82,7 @@ pub(super) async fn list(
     extensions(("x-required-scope" = json!("keys:write"))),
 )]
 pub(super) async fn disconnect(caller: Caller, Named(id): Named<KeyId>) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::Disconnect).await?;
     finished(async move { Ok(changed(manager.disconnect(id).await?)) }).await
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn safety(
     caller: Caller,
     Asked(asked): Asked<AskedSafety>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysRead).await?;
+    let manager = caller.may(Act::SeeRisks).await?;
     let idle = match asked.idle_for {
         Some(seconds @ 1..=LONGEST) => Duration::from_secs(seconds),
         None => IDLE,

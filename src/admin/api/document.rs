@@ -19,8 +19,8 @@ use utoipa::{Modify, OpenApi};
 use super::fault::{FaultBody, FaultDetails, FaultType};
 use super::schema::KeyIdText;
 use super::{
-    alerts, answer, audit, bulk, connections, key_acts, keys, me, owners, plans, schema, shown,
-    usage, webhooks,
+    alerts, answer, audit, bulk, connections, key_acts, keys, links, me, owners, plans, schema,
+    shown, usage, webhooks,
 };
 
 #[derive(OpenApi)]
@@ -79,7 +79,9 @@ pub(super) fn written(prefix: &str) -> String {
     let mut document = Api::openapi();
     let url = if prefix.is_empty() { "/" } else { prefix };
     document.servers = Some(vec![Server::new(url)]);
-    document.to_json().unwrap_or_default()
+    let json = document.to_json().unwrap_or_default();
+    // So utoipa writes what links lead to. There is no such member elsewhere.
+    json.replace(r#""operation_id":"#, r#""operationId":"#)
 }
 
 /// What every operation has: how a key is presented, and what may go wrong for all of them.
@@ -171,6 +173,7 @@ impl Modify for Common {
                 complete(path, operation);
             }
         }
+        links::add(&mut document.paths);
     }
 }
 

@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_missing_scope_is_named() {
-        let missing = super::super::scope::Right::AuditRead.missing();
+        let missing = crate::admin::rights::Right::AuditRead.missing();
         let response = Fault::from(missing).into_response();
         assert_eq!(response.status(), 403);
         let challenge = &response.headers()["www-authenticate"];

@@ -13,11 +13,13 @@ use super::fault::Fault;
 use super::keys::{changed, made, met};
 use super::read::{MaybeJson, Named};
 use super::schema::KeyIdText;
-use super::scope::Right;
 use super::shown::{ShownKey, ShownOnce};
+use crate::admin::rights::Act;
 use crate::key::KeyId;
 
 /// Switch a key on
+///
+/// What an admin has switched off, only an admin switches on.
 #[utoipa::path(
     post, path = "/keys/{id}/enable", tag = "keys", operation_id = "enableKey",
     params(("id" = KeyIdText, Path),
@@ -31,7 +33,7 @@ pub(super) async fn enable(
     Named(id): Named<KeyId>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::SwitchKey).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         Ok(changed(manager.enable(id).await?))
@@ -53,7 +55,7 @@ pub(super) async fn disable(
     Named(id): Named<KeyId>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::SwitchKey).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         Ok(changed(manager.disable(id).await?))
@@ -79,7 +81,7 @@ pub(super) async fn rotate(
     condition: Condition,
     MaybeJson(asked): MaybeJson<AskedRotation>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::RotateKey).await?;
     caller.check_newest(id)?;
     let grace = asked.grace()?;
     finished(async move {
@@ -104,7 +106,7 @@ pub(super) async fn end_grace(
     Named(id): Named<KeyId>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::EndGrace).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         Ok(changed(manager.end_grace(id).await?))
@@ -130,7 +132,7 @@ pub(super) async fn revoke(
     condition: Condition,
     MaybeJson(asked): MaybeJson<AskedRevocation>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::RevokeKeys).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         Ok(changed(manager.revoke(id, asked.reason.as_deref()).await?))

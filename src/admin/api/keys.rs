@@ -18,10 +18,10 @@ use super::etag::Condition;
 use super::fault::Fault;
 use super::idempotency::{Answered, Digest, Once};
 use super::read::{Asked, Json, Named, Whole, parsed};
-use super::scope::Right;
 use super::shown::{
     self, ShownDeleted, ShownKey, ShownKeys, ShownOnce, ShownRights, ShownStanding,
 };
+use crate::admin::rights::Act;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Handle, KeyId, KeyInfo};
 use crate::manager::{IssuedKey, KeyManager};
@@ -41,7 +41,7 @@ pub(super) async fn list(
     caller: Caller,
     Asked(asked): Asked<AskedKeys>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysRead).await?;
+    let manager = caller.may(Act::SeeKeys).await?;
     let page = manager.list(&asked.filter()?, asked.page()?).await?;
     let keys = ShownKeys {
         keys: shown::all(page.keys),
@@ -75,7 +75,7 @@ pub(super) async fn create(
     once: Once,
     Whole(body): Whole,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::MakeKey).await?;
     let asked: AskedKey = parsed(&body)?;
     let new = asked.into_new()?;
     let issue = async move { Ok(manager.issue(new).await?) };
@@ -126,7 +126,7 @@ pub(super) fn made(status: StatusCode, issued: &IssuedKey) -> Response {
     extensions(("x-required-scope" = json!("keys:read"))),
 )]
 pub(super) async fn read(caller: Caller, Named(id): Named<KeyId>) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysRead).await?;
+    let manager = caller.may(Act::SeeKeys).await?;
     let info = manager.get(id).await?;
     whole(&caller, &manager, info).await
 }
@@ -143,7 +143,7 @@ pub(super) async fn read(caller: Caller, Named(id): Named<KeyId>) -> Result<Resp
     extensions(("x-required-scope" = json!("keys:read"))),
 )]
 pub(super) async fn find(caller: Caller, Named(handle): Named<Handle>) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysRead).await?;
+    let manager = caller.may(Act::SeeKeys).await?;
     let info = manager.get_by_handle(handle.as_str()).await?;
     whole(&caller, &manager, info).await
 }
@@ -152,7 +152,7 @@ pub(super) async fn find(caller: Caller, Named(handle): Named<Handle>) -> Result
 async fn whole(caller: &Caller, manager: &KeyManager, info: KeyInfo) -> Result<Response, Fault> {
     let (id, revision) = (info.id, info.revision);
     let mut shown = standing(manager, info).await?;
-    if Right::UsageRead.is_held_by(caller.key()) {
+    if Act::SeeUsage.is_open_to(caller.key()) {
         // The key is shown without it where usage cannot be read.
         shown.last_use = manager.last_use(id).await.ok().flatten();
     }
@@ -203,7 +203,7 @@ pub(super) async fn update(
     condition: Condition,
     Json(asked): Json<AskedUpdate>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::ChangeKey).await?;
     let update = asked.into_update();
     finished(async move {
         if !condition.is_set() {
@@ -249,7 +249,7 @@ pub(super) async fn delete(
     Named(id): Named<KeyId>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::KeysWrite).await?;
+    let manager = caller.may(Act::DeleteKey).await?;
     finished(async move {
         met(&manager, id, &condition).await?;
         if !manager.delete(id).await? {

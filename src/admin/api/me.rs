@@ -20,8 +20,8 @@ use super::schema::{
     AccessWord, GrantText, KeyIdText, McpRulesValue, MetadataValue, OwnerText, RateLimitValue,
     ServersValue, TimeText,
 };
-use super::scope::Right;
 use super::shown::{self, ShownKey, ShownKeys, ShownOnce};
+use crate::admin::rights::{Act, Right};
 use crate::context::KeyContext;
 
 /// Who is asking.
@@ -97,7 +97,7 @@ pub(super) async fn keys(
     caller: Caller,
     Asked(asked): Asked<AskedKeys>,
 ) -> Result<Response, Fault> {
-    Right::KeysRead.check(caller.key())?;
+    Act::SeeKeys.check(caller.key())?;
     let (mut filter, page) = (asked.filter()?, asked.page()?);
     let own = caller.context().owner();
     let others = filter

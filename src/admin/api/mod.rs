@@ -2,8 +2,8 @@
 //!
 //! 1. Who calls is established by the crate's own layer, from a key in `Authorization: Bearer` or
 //!    `X-API-Key`. There is nothing a browser would send along by itself: no cookie is read.
-//! 2. A key does what its [`scope`]s say, as far as its owner's role goes, and gives nobody more than
-//!    it has itself: see [`caller`].
+//! 2. A key does what its scopes say, as far as its owner's role goes, and gives nobody more than
+//!    it has itself: see [`rights`](super::rights).
 //! 3. An act that has begun is finished, also if the caller hangs up.
 //! 4. What is wrong with a request is said in one shape, with the field at fault. No answer repeats
 //!    what may be a secret. Bad input is never a 5xx.
@@ -26,6 +26,7 @@ mod fault;
 mod idempotency;
 mod key_acts;
 mod keys;
+mod links;
 mod me;
 mod owners;
 mod plans;
@@ -34,7 +35,6 @@ mod probe;
 mod read;
 mod routes;
 mod schema;
-mod scope;
 mod shown;
 mod usage;
 mod webhooks;

@@ -13,8 +13,8 @@ use super::etag::Condition;
 use super::fault::Fault;
 use super::read::{Asked, Json, Named};
 use super::schema::OwnerText;
-use super::scope::Right;
 use super::shown::{ShownOwner, ShownOwners};
+use crate::admin::rights::Act;
 use crate::error::ErrorKind;
 use crate::key::{Owner, OwnerId, Revision};
 use crate::manager::KeyManager;
@@ -49,7 +49,7 @@ pub(super) async fn list(
     caller: Caller,
     Asked(asked): Asked<AskedOwners>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::OwnersRead).await?;
+    let manager = caller.may(Act::SeeOwners).await?;
     let wanted = size(asked.limit)?;
     let after = asked.after.map(|id| id.as_str().to_owned());
     let page = DocumentPage {
@@ -86,7 +86,7 @@ async fn is_followed(manager: &KeyManager, last: &OwnerId) -> Result<bool, Fault
     extensions(("x-required-scope" = json!("owners:read"))),
 )]
 pub(super) async fn read(caller: Caller, Named(id): Named<OwnerId>) -> Result<Response, Fault> {
-    let manager = caller.may(Right::OwnersRead).await?;
+    let manager = caller.may(Act::SeeOwners).await?;
     let owner = manager.owner(&id).await?;
     let owner = owner.ok_or_else(unknown)?;
     Ok(shown(StatusCode::OK, owner))
@@ -116,7 +116,7 @@ pub(super) async fn define(
     condition: Condition,
     Json(asked): Json<AskedOwner>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::OwnersWrite).await?;
+    let manager = caller.may(Act::DefineOwner).await?;
     finished(async move {
         let mut owner = asked.into_owner(id.clone());
         for _ in 0..ATTEMPTS {
@@ -167,7 +167,7 @@ pub(super) fn status(before: Option<Revision>) -> StatusCode {
     extensions(("x-required-scope" = json!("owners:write"))),
 )]
 pub(super) async fn suspend(caller: Caller, Named(id): Named<OwnerId>) -> Result<Response, Fault> {
-    let manager = caller.may(Right::OwnersWrite).await?;
+    let manager = caller.may(Act::SuspendOwner).await?;
     finished(async move { Ok(shown(StatusCode::OK, manager.suspend_owner(&id).await?)) }).await
 }
 
@@ -180,7 +180,7 @@ pub(super) async fn suspend(caller: Caller, Named(id): Named<OwnerId>) -> Result
     extensions(("x-required-scope" = json!("owners:write"))),
 )]
 pub(super) async fn resume(caller: Caller, Named(id): Named<OwnerId>) -> Result<Response, Fault> {
-    let manager = caller.may(Right::OwnersWrite).await?;
+    let manager = caller.may(Act::SuspendOwner).await?;
     finished(async move { Ok(shown(StatusCode::OK, manager.resume_owner(&id).await?)) }).await
 }
 
@@ -208,7 +208,7 @@ pub(super) async fn remove(
     Named(id): Named<OwnerId>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::OwnersWrite).await?;
+    let manager = caller.may(Act::RemoveOwner).await?;
     finished(async move {
         if condition.is_set() {
             condition.check(manager.owner(&id).await?.map(|owner| owner.revision))?;

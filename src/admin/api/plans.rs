@@ -13,8 +13,8 @@ use super::fault::Fault;
 use super::owners::{is_overtaken, status};
 use super::read::{Json, Named};
 use super::schema::PlanText;
-use super::scope::Right;
 use super::shown::{ShownPlan, ShownPlans};
+use crate::admin::rights::Act;
 use crate::error::Error;
 use crate::key::{Plan, PlanName, Revision};
 use crate::manager::KeyManager;
@@ -31,7 +31,7 @@ const ATTEMPTS: usize = 8;
     extensions(("x-required-scope" = json!("plans:read"))),
 )]
 pub(super) async fn list(caller: Caller) -> Result<Response, Fault> {
-    let manager = caller.may(Right::PlansRead).await?;
+    let manager = caller.may(Act::SeePlans).await?;
     let plans = manager.plans().await?;
     let plans = plans.into_iter().map(ShownPlan::from).collect();
     Ok(answer::json(StatusCode::OK, &ShownPlans { plans }))
@@ -46,7 +46,7 @@ pub(super) async fn list(caller: Caller) -> Result<Response, Fault> {
     extensions(("x-required-scope" = json!("plans:read"))),
 )]
 pub(super) async fn read(caller: Caller, Named(name): Named<PlanName>) -> Result<Response, Fault> {
-    let manager = caller.may(Right::PlansRead).await?;
+    let manager = caller.may(Act::SeePlans).await?;
     let plan = manager.plan(&name).await?;
     let plan = plan.ok_or_else(|| Fault::not_found("there is no such plan"))?;
     Ok(shown(StatusCode::OK, plan))
@@ -76,7 +76,7 @@ pub(super) async fn define(
     condition: Condition,
     Json(asked): Json<AskedPlan>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::PlansWrite).await?;
+    let manager = caller.may(Act::DefinePlan).await?;
     finished(async move {
         let mut plan = asked.into_plan(name.clone());
         for _ in 0..ATTEMPTS {
@@ -128,7 +128,7 @@ pub(super) async fn remove(
     Named(name): Named<PlanName>,
     condition: Condition,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::PlansWrite).await?;
+    let manager = caller.may(Act::RemovePlan).await?;
     finished(async move {
         if condition.is_set() {
             condition.check(stored(&manager, &name).await?)?;

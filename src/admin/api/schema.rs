@@ -93,7 +93,7 @@ text! {
     Tags as "EntityTags": |text| text
         .description(Some("`*`, or revisions in quotes, with commas between them."))
         .pattern(Some(r#"^(\*|(W/)?"[^"]*"(\s*,\s*(W/)?"[^"]*")*)$"#))
-        .examples(["\"7\""]);
+        .examples(["*"]);
     Star as "Star": |text| text
         .enum_values(Some(["*"]));
     LimitName as "LimitName": |text| text
@@ -174,11 +174,11 @@ pub(super) struct RateLimitValue {
     #[schema(value_type = LimitName, required = false)]
     name: String,
     /// How many.
-    #[schema(minimum = 1, example = 60)]
+    #[schema(value_type = u64, minimum = 1, maximum = 4_294_967_295_u64, example = 60)]
     count: u32,
     per: LimitUnitWord,
     /// How many may come at once; without it, all of them.
-    #[schema(minimum = 1, nullable = true, required = false)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 4_294_967_295_u64, required = false)]
     burst: Option<u32>,
     /// Only requests for this server count.
     #[schema(value_type = Option<ServerText>)]

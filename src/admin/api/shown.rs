@@ -39,6 +39,8 @@ pub(super) struct ShownKey {
     owner: Option<OwnerId>,
     #[schema(value_type = StatusWord)]
     status: &'static str,
+    /// Whether an admin has switched it off, so that no member switches it on.
+    held: bool,
     #[schema(value_type = ServersValue)]
     servers: Servers,
     /// On how many servers it is; nothing if on all.
@@ -102,6 +104,7 @@ impl From<KeyInfo> for ShownKey {
         Self {
             server_count: info.server_count(),
             status: info.status.as_str(),
+            held: info.held,
             id: info.id,
             handle: info.handle,
             masked: info.masked,

@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::fault::Fault;
 use super::read::{Asked, Named};
 use super::schema::{KeyIdText, OwnerText, TimeText};
-use super::scope::Right;
+use crate::admin::rights::Act;
 use crate::clock::Timestamp;
 use crate::key::{KeyId, OwnerId};
 use crate::usage::{LastUse, UsageDimension, UsagePoint, UsageQuery, UsageStep};
@@ -183,7 +183,7 @@ pub(super) async fn series(
     State(office): State<Arc<Office>>,
     Asked(asked): Asked<AskedUsage>,
 ) -> Result<Response, Fault> {
-    let manager = caller.may(Right::UsageRead).await?;
+    let manager = caller.may(Act::SeeUsage).await?;
     let query = asked.query(office.keys.clock().now().wall)?;
     let points = manager.usage(&query).await?;
     let series = ShownUsage {
@@ -204,7 +204,7 @@ pub(super) async fn series(
     extensions(("x-required-scope" = json!("usage:read"))),
 )]
 pub(super) async fn last(caller: Caller, Named(id): Named<KeyId>) -> Result<Response, Fault> {
-    let manager = caller.may(Right::UsageRead).await?;
+    let manager = caller.may(Act::SeeUsage).await?;
     let last_use = manager.last_use(id).await?;
     Ok(answer::json(StatusCode::OK, &ShownLastUse { last_use }))
 }

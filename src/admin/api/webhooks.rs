@@ -16,8 +16,7 @@ use super::choice::size;
 use super::fault::Fault;
 use super::read::Asked;
 use super::schema::TimeText;
-use super::scope::Right;
-use crate::error::{Error, ErrorKind};
+use crate::admin::rights::Act;
 
 /// How many dead letters to list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -29,15 +28,18 @@ pub(super) struct AskedLetters {
     limit: Option<usize>,
 }
 
-/// The messages that this process gave up, the latest first.
-#[derive(Debug, Default, Serialize, ToSchema)]
+/// The messages that were given up, the latest first.
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeadLetterList)]
 pub(super) struct ShownLetters {
-    /// How the webhooks fare, in the order in which they were set up. Their URLs are shown to nobody.
+    /// How the webhooks of the process that answers fare, in the order in which they were set up. Their
+    /// URLs are shown to nobody.
     webhooks: Vec<ShownWebhook>,
     letters: Vec<ShownLetter>,
-    /// How many are held: the last thousand of each webhook.
+    /// How many are held: the last thousand.
     held: usize,
+    /// How many had to go, because there were too many.
+    dropped: u64,
 }
 
 /// What posting has come to in this process.
@@ -52,6 +54,9 @@ struct ShownWebhook {
     dead: u64,
     /// Events that were not heard in time to be queued.
     missed: u64,
+    /// Of those that were given up, how many are in no list, because the store did not take them for too
+    /// long.
+    unlisted: u64,
     /// Messages that wait.
     waiting: usize,
 }
@@ -75,9 +80,7 @@ struct ShownLetter {
 
 /// List dead letters
 ///
-/// Messages of webhooks that were given up, the latest first, as far as the process that answers holds
-/// them: those of one that ends are gone, and the trail and the list of alerts have what they told. For
-/// admins.
+/// Messages of webhooks that were given up by any process, the latest first. For admins.
 #[utoipa::path(
     get, path = "/webhooks/dead-letters", tag = "alerts", operation_id = "listDeadLetters",
     params(AskedLetters),
@@ -89,43 +92,39 @@ pub(super) async fn dead_letters(
     State(office): State<Arc<Office>>,
     Asked(asked): Asked<AskedLetters>,
 ) -> Result<Response, Fault> {
-    let _ = caller.may(Right::AlertsRead).await?;
-    if !caller.is_admin().await? {
-        let message = "only admins see what is posted";
-        return Err(Error::new(ErrorKind::Forbidden, message).into());
-    }
-    let shown = shown(&office, size(asked.limit)?);
-    Ok(answer::json(StatusCode::OK, &shown))
-}
-
-#[cfg(feature = "webhooks")]
-fn shown(office: &Office, most: usize) -> ShownLetters {
-    let stats = office.keys.webhook_stats().into_iter();
-    let webhooks = stats.map(|stats| ShownWebhook {
-        delivered: stats.delivered,
-        failed: stats.failed,
-        dead: stats.dead,
-        missed: stats.missed,
-        waiting: stats.waiting,
-    });
-    let mut letters = office.keys.dead_letters();
-    letters.sort_by_key(|letter| std::cmp::Reverse(letter.at));
-    let held = letters.len();
-    let letters = letters.into_iter().take(most).map(|letter| ShownLetter {
-        event: serde_json::to_value(&*letter.event).unwrap_or_default(),
+    let manager = caller.may(Act::SeeDeadLetters).await?;
+    let kept = manager.dead_letters(size(asked.limit)?).await?;
+    let letters = kept.letters.into_iter().map(|letter| ShownLetter {
+        event: letter.event,
         attempts: letter.attempts,
         reason: letter.reason,
         at: letter.at,
     });
-    ShownLetters {
-        webhooks: webhooks.collect(),
+    let shown = ShownLetters {
+        webhooks: webhooks(&office),
         letters: letters.collect(),
-        held,
-    }
+        held: kept.held,
+        dropped: kept.dropped,
+    };
+    Ok(answer::json(StatusCode::OK, &shown))
 }
 
-/// Without webhooks there is nothing that could not be posted.
+#[cfg(feature = "webhooks")]
+fn webhooks(office: &Office) -> Vec<ShownWebhook> {
+    let stats = office.keys.webhook_stats().into_iter();
+    let shown = stats.map(|stats| ShownWebhook {
+        delivered: stats.delivered,
+        failed: stats.failed,
+        dead: stats.dead,
+        missed: stats.missed,
+        unlisted: stats.unlisted,
+        waiting: stats.waiting,
+    });
+    shown.collect()
+}
+
+/// Such a process posts nothing.
 #[cfg(not(feature = "webhooks"))]
-fn shown(_: &Office, _: usize) -> ShownLetters {
-    ShownLetters::default()
+fn webhooks(_: &Office) -> Vec<ShownWebhook> {
+    Vec::new()
 }

@@ -10,11 +10,12 @@ use super::fields::Fields;
 use super::form::{cancel, key_id, trail};
 use super::form_fields::{field, summary};
 use super::notation::duration;
-use super::rights::{self, Right};
+use super::rights;
 use super::secret::{self, Shown};
 use super::shell::{Notice, Section};
 use super::submission::{Submission, finished};
 use super::visit::Visit;
+use crate::admin::rights::Act;
 use crate::browser::new_token;
 use crate::error::Error;
 use crate::key::{KeyId, KeyInfo};
@@ -29,6 +30,7 @@ struct Asked {
 
 /// Does something to the key that the path names, in whole.
 async fn on_key<F>(
+    what: Act,
     id: String,
     submission: Submission,
     act: impl FnOnce(Asked) -> F + Send + 'static,
@@ -39,7 +41,7 @@ where
     let Submission { visit, fields } = submission;
     let base = visit.base.clone();
     finished(&base, async move {
-        let id = visit.require(Right::WriteKeys).and_then(|()| key_id(&id));
+        let id = visit.require(what).and_then(|()| key_id(&id));
         let (visit, done) = match id {
             Ok(id) => act(Asked { visit, id, fields }).await,
             Err(error) => (visit, Err(error)),
@@ -51,41 +53,56 @@ where
 
 /// One of the acts that need no word but the press of the button.
 macro_rules! plain_act {
-    ($name:ident, $notice:ident) => {
+    ($name:ident, $what:ident, $notice:ident) => {
         pub(super) async fn $name(Path(id): Path<String>, submission: Submission) -> Response {
-            on_key(id, submission, async |Asked { visit, id, .. }| {
-                let done = visit.manager.$name(id).await;
-                let done = done.map(|_| visit.go_with(Notice::$notice, &format!("/keys/{id}")));
-                (visit, done)
-            })
+            on_key(
+                Act::$what,
+                id,
+                submission,
+                async |Asked { visit, id, .. }| {
+                    let done = visit.manager.$name(id).await;
+                    let done = done.map(|_| visit.go_with(Notice::$notice, &format!("/keys/{id}")));
+                    (visit, done)
+                },
+            )
             .await
         }
     };
 }
 
-plain_act!(enable, Enabled);
-plain_act!(disable, Disabled);
-plain_act!(end_grace, GraceEnded);
+plain_act!(enable, SwitchKey, Enabled);
+plain_act!(disable, SwitchKey, Disabled);
+plain_act!(end_grace, EndGrace, GraceEnded);
 
 pub(super) async fn disconnect(Path(id): Path<String>, submission: Submission) -> Response {
-    on_key(id, submission, async |Asked { visit, id, .. }| {
-        let done = visit.manager.disconnect(id).await;
-        let done = done.map(|_| visit.go_with(Notice::Disconnected, "/connections"));
-        (visit, done)
-    })
+    on_key(
+        Act::Disconnect,
+        id,
+        submission,
+        async |Asked { visit, id, .. }| {
+            let done = visit.manager.disconnect(id).await;
+            let done = done.map(|_| visit.go_with(Notice::Disconnected, "/connections"));
+            (visit, done)
+        },
+    )
     .await
 }
 
 pub(super) async fn ask_renew(visit: Visit, Path(id): Path<String>) -> Response {
-    let shown = asked(&visit, &id, renewing).await;
+    let shown = asked(&visit, Act::RotateKey, &id, renewing).await;
     visit.answer(shown)
 }
 
 pub(super) async fn renew(Path(id): Path<String>, submission: Submission) -> Response {
-    on_key(id, submission, async |Asked { visit, id, fields }| {
-        let done = rotate(&visit, id, &fields).await;
-        (visit, done)
-    })
+    on_key(
+        Act::RotateKey,
+        id,
+        submission,
+        async |Asked { visit, id, fields }| {
+            let done = rotate(&visit, id, &fields).await;
+            (visit, done)
+        },
+    )
     .await
 }
 
@@ -119,7 +136,7 @@ async fn rotate(visit: &Visit, id: KeyId, fields: &Fields) -> Result<Response, E
 }
 
 pub(super) async fn ask_revoke(visit: Visit, Path(id): Path<String>) -> Response {
-    let shown = asked(&visit, &id, |visit, key| {
+    let shown = asked(&visit, Act::RevokeKeys, &id, |visit, key| {
         revoking(visit, key, "", &Faults::new())
     })
     .await;
@@ -127,27 +144,32 @@ pub(super) async fn ask_revoke(visit: Visit, Path(id): Path<String>) -> Response
 }
 
 pub(super) async fn revoke(Path(id): Path<String>, submission: Submission) -> Response {
-    on_key(id, submission, async |Asked { visit, id, fields }| {
-        let reason = fields.some("reason");
-        let done = match visit.manager.revoke(id, reason).await {
-            Ok(_) => Ok(visit.go_with(Notice::Revoked, &format!("/keys/{id}"))),
-            Err(error) if error.field() == Some("reason") => {
-                let faults =
-                    Faults::from([("reason", "must be at most 500 characters".to_owned())]);
-                let again = |visit: &Visit, key: &KeyInfo| {
-                    revoking(visit, key, fields.get("reason"), &faults)
-                };
-                asked_as(&visit, StatusCode::UNPROCESSABLE_ENTITY, id, again).await
-            }
-            Err(error) => Err(error),
-        };
-        (visit, done)
-    })
+    on_key(
+        Act::RevokeKeys,
+        id,
+        submission,
+        async |Asked { visit, id, fields }| {
+            let reason = fields.some("reason");
+            let done = match visit.manager.revoke(id, reason).await {
+                Ok(_) => Ok(visit.go_with(Notice::Revoked, &format!("/keys/{id}"))),
+                Err(error) if error.field() == Some("reason") => {
+                    let faults =
+                        Faults::from([("reason", "must be at most 500 characters".to_owned())]);
+                    let again = |visit: &Visit, key: &KeyInfo| {
+                        revoking(visit, key, fields.get("reason"), &faults)
+                    };
+                    asked_as(&visit, StatusCode::UNPROCESSABLE_ENTITY, id, again).await
+                }
+                Err(error) => Err(error),
+            };
+            (visit, done)
+        },
+    )
     .await
 }
 
 pub(super) async fn ask_delete(visit: Visit, Path(id): Path<String>) -> Response {
-    let shown = asked(&visit, &id, |visit, key| {
+    let shown = asked(&visit, Act::DeleteKey, &id, |visit, key| {
         deleting(visit, key, &Faults::new())
     })
     .await;
@@ -155,10 +177,15 @@ pub(super) async fn ask_delete(visit: Visit, Path(id): Path<String>) -> Response
 }
 
 pub(super) async fn delete(Path(id): Path<String>, submission: Submission) -> Response {
-    on_key(id, submission, async |Asked { visit, id, fields }| {
-        let done = remove(&visit, id, fields.get("name")).await;
-        (visit, done)
-    })
+    on_key(
+        Act::DeleteKey,
+        id,
+        submission,
+        async |Asked { visit, id, fields }| {
+            let done = remove(&visit, id, fields.get("name")).await;
+            (visit, done)
+        },
+    )
     .await
 }
 
@@ -181,10 +208,11 @@ fn in_one_line(name: &str) -> String {
 
 async fn asked(
     visit: &Visit,
+    what: Act,
     id: &str,
     question: impl FnOnce(&Visit, &KeyInfo) -> (&'static str, Markup),
 ) -> Result<Response, Error> {
-    visit.require(Right::WriteKeys)?;
+    visit.require(what)?;
     asked_as(visit, StatusCode::OK, key_id(id)?, question).await
 }
 

@@ -7,11 +7,11 @@ use maud::{Markup, html};
 
 use super::form::key_id;
 use super::parts::{self, filter_choice, filter_text, pager};
-use super::rights::Right;
 use super::shell::{Notice, Section};
 use super::submission::{Submission, finished};
 use super::visit::Visit;
 use super::{letters, times};
+use crate::admin::rights::Act;
 use crate::alert::{Alert, AlertPlace, AlertRequest, AlertRule, AlertState};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyInfo};
@@ -35,12 +35,17 @@ pub(super) async fn list(visit: Visit) -> Response {
 }
 
 async fn shown(visit: &Visit) -> Result<Response, Error> {
-    visit.require(Right::ReadAlerts)?;
+    visit.require(Act::SeeAlerts)?;
+    let is_paged = visit.query.some("after").is_some();
+    let letters = match is_paged {
+        true => html! {},
+        false => letters::shown(visit).await?,
+    };
     if !visit.manager.keeps_alerts() {
         let content = html! {
             h1 { "Alerts" }
             (parts::empty("Alerts are not kept here.", &html! {}))
-            (letters::shown(visit))
+            (letters)
         };
         return Ok(visit.page(Section::Alerts, "Alerts", &content));
     }
@@ -56,14 +61,13 @@ async fn shown(visit: &Visit) -> Result<Response, Error> {
     };
     let last = alerts.last().filter(|_| alerts.len() == SIZE);
     let next = last.map(|last| link(&last.place().to_string()));
-    let is_paged = visit.query.some("after").is_some();
     let content = html! {
         h1 { "Alerts" }
         p.quiet { "What looks wrong about " (if visit.is_admin { "keys" } else { "your keys" }) ", some seconds late: the last alert of each key and kind." }
         (filters(visit, fault))
         @if fault.is_none() { (found(visit, &alerts, &names, is_paged)) }
         (pager(is_paged.then(|| link("")).as_deref(), next.as_deref()))
-        @if !is_paged { (letters::shown(visit)) }
+        (letters)
     };
     Ok(visit.page(Section::Alerts, "Alerts", &content))
 }
@@ -217,7 +221,7 @@ fn seen_to(visit: &Visit, alert: &Alert, on: On) -> Markup {
     html! {
         @match &alert.acknowledged {
             Some(by) => { bdi { (by.by) } ", " (times::near(by.at, visit.now)) },
-            None if visit.may(Right::WriteAlerts) => {
+            None if visit.may(Act::AcknowledgeAlert) => {
                 form.inline method="post" action=(visit.link("/alerts/acknowledge")) {
                     (parts::token(visit))
                     input type="hidden" name="key" value=(alert.key);
@@ -233,7 +237,7 @@ fn seen_to(visit: &Visit, alert: &Alert, on: On) -> Markup {
 
 /// The part of a key's page about what looks wrong at present.
 pub(super) async fn of_key(visit: &Visit, key: &KeyInfo) -> Result<Markup, Error> {
-    if !visit.may(Right::ReadAlerts) || !visit.manager.keeps_alerts() {
+    if !visit.may(Act::SeeAlerts) || !visit.manager.keeps_alerts() {
         return Ok(html! {});
     }
     let request = AlertRequest::latest(OF_KEY).of_key(key.id).open();
@@ -265,7 +269,7 @@ pub(super) async fn acknowledge(submission: Submission) -> Response {
     let base = visit.base.clone();
     finished(&base, async move {
         let done = async {
-            visit.require(Right::WriteAlerts)?;
+            visit.require(Act::AcknowledgeAlert)?;
             let key = key_id(fields.get("key"))?;
             let rule = fields.get("rule").parse();
             let none = |_| Error::new(ErrorKind::NotFound, "there is no such alert");

@@ -6,10 +6,10 @@ use maud::{Markup, html};
 use super::fields::Fields;
 use super::notation::instant;
 use super::parts::{filter_text, pager};
-use super::rights::Right;
 use super::shell::Section;
 use super::trail;
 use super::visit::Visit;
+use crate::admin::rights::Act;
 use crate::audit::AuditFilter;
 use crate::error::Error;
 use crate::key::Revision;
@@ -26,7 +26,7 @@ pub(super) async fn list(visit: Visit) -> Response {
 }
 
 async fn shown(visit: &Visit) -> Result<Response, Error> {
-    visit.require(Right::ReadAudit)?;
+    visit.require(Act::SeeTrail)?;
     let mut page = AuditPage::newest(SIZE);
     if let Some(before) = visit.query.some("before") {
         let before = before.parse().map(Revision::new);

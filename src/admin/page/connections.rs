@@ -4,10 +4,10 @@ use axum::response::Response;
 use maud::html;
 
 use super::parts::{self, pager};
-use super::rights::Right;
 use super::shell::Section;
 use super::times;
 use super::visit::Visit;
+use crate::admin::rights::Act;
 use crate::error::Error;
 use crate::key::{Connection, KeyId, KeyInfo};
 use crate::store::{KeyFilter, PageRequest};
@@ -89,7 +89,7 @@ fn row(visit: &Visit, key: &KeyInfo) -> maud::Markup {
             td data-label="Last used" { (times::near_or(key.last_used_at, visit.now, "Never")) }
             td data-label="Expires" { (times::near_or(key.expires_at, visit.now, "Never")) }
             td.end {
-                @if visit.may(Right::WriteKeys) {
+                @if visit.may(Act::Disconnect) {
                     (parts::act(visit, &format!("/keys/{}/disconnect", key.id), "Disconnect", "button danger"))
                 }
             }

@@ -48,12 +48,6 @@ impl Desk {
         self.keys.manager()
     }
 
-    /// The messages of webhooks that were given up.
-    #[cfg(feature = "webhooks")]
-    pub(super) fn dead_letters(&self) -> Vec<crate::webhook::DeadLetter> {
-        self.keys.dead_letters()
-    }
-
     pub(super) fn now(&self) -> Moment {
         self.keys.shared().clock.now()
     }

@@ -9,18 +9,18 @@ use super::draft::{Draft, Faults, place_of};
 use super::fields::Fields;
 use super::form_fields::{Form, Purpose};
 use super::parts;
-use super::rights::Right;
 use super::secret::{self, Shown};
 use super::shell::{Notice, Section};
 use super::submission::{Submission, finished};
 use super::visit::Visit;
+use crate::admin::rights::Act;
 use crate::browser::new_token;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, KeyInfo, Revision};
 
 pub(super) async fn new(visit: Visit) -> Response {
     let shown = async {
-        visit.require(Right::WriteKeys)?;
+        visit.require(Act::MakeKey)?;
         let mut draft = Draft::of_new();
         draft.set("once", new_token());
         new_form(&visit, StatusCode::OK, &draft, &Faults::new()).await
@@ -39,7 +39,7 @@ pub(super) async fn create(Submission { visit, fields }: Submission) -> Response
 }
 
 async fn make(visit: &Visit, draft: &Draft) -> Result<Response, Error> {
-    visit.require(Right::WriteKeys)?;
+    visit.require(Act::MakeKey)?;
     let refuse = async |faults: Faults| {
         new_form(visit, StatusCode::UNPROCESSABLE_ENTITY, draft, &faults).await
     };
@@ -89,7 +89,7 @@ async fn new_form(
 
 pub(super) async fn edit(visit: Visit, Path(id): Path<String>) -> Response {
     let shown = async {
-        visit.require(Right::WriteKeys)?;
+        visit.require(Act::ChangeKey)?;
         let key = visit.manager.get(key_id(&id)?).await?;
         let draft = Draft::of(&key);
         edit_form(
@@ -129,7 +129,7 @@ async fn change(
     seen: Revision,
     fields: &Fields,
 ) -> Result<Response, Error> {
-    visit.require(Right::WriteKeys)?;
+    visit.require(Act::ChangeKey)?;
     let key = visit.manager.get(id).await?;
     let before = Draft::of(&key);
     let draft = &Draft::sent_over(fields, &before);

@@ -6,10 +6,10 @@ use maud::{Markup, html};
 
 use super::form::{key_id, trail};
 use super::notation::{Budget, Rate};
-use super::rights::Right;
 use super::shell::Section;
 use super::visit::Visit;
 use super::{alerts, connections, last_use, parts, times, trail as audit_trail, usage};
+use crate::admin::rights::Act;
 use crate::audit::AuditFilter;
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyInfo, KeyStatus, NameRules, QuotaStatus, Signing};
@@ -35,7 +35,7 @@ async fn shown(visit: &Visit, id: &str) -> Result<Response, Error> {
         Some(rights) if !rights.quotas.is_empty() => visit.manager.quotas(key.id).await?,
         _ => Vec::new(),
     };
-    let entries = if visit.may(Right::ReadAudit) {
+    let entries = if visit.may(Act::SeeTrail) {
         let filter = AuditFilter {
             subject: Some(key.id.into()),
             ..AuditFilter::default()
@@ -66,7 +66,7 @@ async fn shown(visit: &Visit, id: &str) -> Result<Response, Error> {
             }
         }
         (limits(visit, &key, rights.as_ref(), &quotas))
-        @if visit.may(Right::ReadUsage) { (usage::of_key(visit, &key).await?) }
+        @if visit.may(Act::SeeUsage) { (usage::of_key(visit, &key).await?) }
         (secrets(visit, &key))
         @if let Some(entries) = &entries {
             section aria-labelledby="trail" {
@@ -92,14 +92,14 @@ fn head(visit: &Visit, key: &KeyInfo) -> Markup {
                     p.quiet.prose { bdi { (description) } }
                 }
             }
-            @if visit.may(Right::WriteKeys) {
+            @if visit.may(Act::ChangeKey) {
                 div.acts {
                     @if !parts::is_revoked(key) {
                         a.button href=(visit.link(&path("edit"))) { "Edit" }
                         a.button href=(visit.link(&path("renew"))) { "Renew" }
                         @if key.status == KeyStatus::Active {
                             (parts::act(visit, &path("disable"), "Disable", "button"))
-                        } @else {
+                        } @else if visit.is_admin || !key.held {
                             (parts::act(visit, &path("enable"), "Enable", "button"))
                         }
                         a.button.danger href=(visit.link(&path("revoke"))) { "Revoke" }
@@ -119,6 +119,9 @@ fn warnings(visit: &Visit, key: &KeyInfo, rights: Option<&KeyInfo>) -> Markup {
                 "Revoked " (times::full(*at, visit.now))
                 @if let Some(reason) = reason { ": " bdi { (reason) } }
             }
+        }
+        @if key.held && key.status == KeyStatus::Disabled {
+            p.warn { "An admin has switched this key off. Only an admin can switch it on again." }
         }
         @if rights.is_none() {
             p.warn { "The plan of this key is gone, so the key does not work. Put it on another plan." }
@@ -301,7 +304,7 @@ fn secrets(visit: &Visit, key: &KeyInfo) -> Markup {
                         }
                     }
                 }
-                @if visit.may(Right::WriteKeys) && !parts::is_revoked(key)
+                @if visit.may(Act::EndGrace) && !parts::is_revoked(key)
                     && old.ends_at.is_none_or(|end| end > now) {
                     (parts::act(visit, &path, "End the old secret now", "button"))
                 }

@@ -6,10 +6,10 @@ use maud::{Markup, html};
 use super::fields::Fields;
 use super::notation::duration;
 use super::parts::{self, filter_choice, filter_text, pager};
-use super::rights::Right;
 use super::shell::Section;
 use super::times;
 use super::visit::{Visit, see_other};
+use crate::admin::rights::Act;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{KeyId, KeyInfo};
@@ -42,7 +42,7 @@ async fn shown(visit: &Visit) -> Result<Response, Error> {
     let content = html! {
         div.head {
             h1 { (title) }
-            @if visit.may(Right::WriteKeys) {
+            @if visit.may(Act::MakeKey) {
                 a.button.primary href=(visit.link("/keys/new")) { "New key" }
             }
         }
@@ -146,7 +146,7 @@ fn found(visit: &Visit, page: &KeyPage) -> Markup {
         } else {
             (
                 "There are no keys yet.",
-                html! { @if visit.may(Right::WriteKeys) {
+                html! { @if visit.may(Act::MakeKey) {
                     p { a.button.primary href=(visit.link("/keys/new")) { "Create the first key" } }
                 } },
             )

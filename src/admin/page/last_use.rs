@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::rights::Right;
 use super::times;
 use super::visit::Visit;
+use crate::admin::rights::Act;
 use crate::error::Error;
 use crate::key::{Carrier, KeyInfo};
 use crate::usage::LastUse;
@@ -12,7 +12,7 @@ use crate::usage::LastUse;
 /// The last use, as far as it is known: the time alone where usage is not recorded, or is none of the
 /// business of whoever has signed in.
 pub(super) async fn of_key(visit: &Visit, key: &KeyInfo) -> Result<Markup, Error> {
-    let last = match visit.may(Right::ReadUsage) {
+    let last = match visit.may(Act::SeeUsage) {
         true => visit.manager.last_use(key.id).await?,
         false => None,
     };

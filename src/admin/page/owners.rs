@@ -9,10 +9,10 @@ use super::fields::Fields;
 use super::form_fields::{field, summary};
 use super::notation::{in_words, words};
 use super::parts::{self, pager};
-use super::rights::Right;
 use super::shell::{Notice, Section};
 use super::submission::{Submission, finished};
 use super::visit::Visit;
+use crate::admin::rights::Act;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Access, Owner, OwnerId, Revision, Role, ScopeSet, ServerName, Servers};
 use crate::store::DocumentPage;
@@ -34,7 +34,7 @@ pub(super) async fn list(visit: Visit) -> Response {
 }
 
 async fn shown(visit: &Visit) -> Result<Response, Error> {
-    visit.require(Right::ReadOwners)?;
+    visit.require(Act::SeeOwners)?;
     let mut page = DocumentPage::first(SIZE);
     page.after = visit.query.some("after").map(str::to_owned);
     let owners = visit.manager.owners(&page).await?;
@@ -44,7 +44,7 @@ async fn shown(visit: &Visit) -> Result<Response, Error> {
     let content = html! {
         div.head {
             h1 { "Owners" }
-            @if visit.may(Right::WriteOwners) {
+            @if visit.offers(Act::DefineOwner) {
                 a.button.primary href=(visit.link("/owners/edit")) { "New owner" }
             }
         }
@@ -99,7 +99,7 @@ fn capital(word: &str) -> String {
 
 pub(super) async fn edit(visit: Visit) -> Response {
     let shown = async {
-        visit.require(Right::ReadOwners)?;
+        visit.require(Act::SeeOwners)?;
         let owner = match visit.query.some("id") {
             None => None,
             Some(id) => Some(known(&visit, id).await?),
@@ -220,7 +220,7 @@ pub(super) async fn save(Submission { visit, fields }: Submission) -> Response {
 }
 
 async fn store(visit: &Visit, fields: &Fields) -> Result<Response, Error> {
-    visit.require(Right::WriteOwners)?;
+    visit.require(Act::DefineOwner)?;
     let texts = Texts::sent(fields);
     let seen = fields
         .get("revision")
@@ -319,7 +319,7 @@ fn form(
             (choice("access", "Access level", &texts.access, &[
                 ("full", "Full: query, read, create and update"), ("read-only", "Read-only: query and read"),
             ]))
-            @if visit.may(Right::WriteOwners) {
+            @if visit.offers(Act::DefineOwner) {
                 div.acts {
                     button.primary type="submit" { (if owner.is_some() { "Save changes" } else { "Create owner" }) }
                     a.button href=(visit.link("/owners")) { "Cancel" }
@@ -343,7 +343,7 @@ fn acts(visit: &Visit, owner: &Owner) -> Markup {
     html! {
         div.acts {
             a.button href=(visit.link_with("/keys", [("owner", owner.id.as_str())])) { "Keys" }
-            @if visit.may(Right::WriteOwners) {
+            @if visit.offers(Act::DefineOwner) {
                 @if owner.active { (act("/owners/suspend", "Suspend", "button danger")) }
                 @else { (act("/owners/resume", "Resume", "button")) }
                 (act("/owners/remove", "Remove", "button danger"))
@@ -354,12 +354,12 @@ fn acts(visit: &Visit, owner: &Owner) -> Markup {
 
 /// One of the acts that need no word but the press of the button.
 macro_rules! plain_act {
-    ($name:ident, $act:ident, $notice:ident) => {
+    ($name:ident, $kind:ident, $act:ident, $notice:ident) => {
         pub(super) async fn $name(Submission { visit, fields }: Submission) -> Response {
             let base = visit.base.clone();
             let acted = async move {
                 let done = async {
-                    visit.require(Right::WriteOwners)?;
+                    visit.require(Act::$kind)?;
                     let id: OwnerId = fields.get("id").parse().map_err(|_| no_owner())?;
                     visit.manager.$act(&id).await?;
                     Ok(visit.go_with(Notice::$notice, "/owners"))
@@ -372,6 +372,6 @@ macro_rules! plain_act {
     };
 }
 
-plain_act!(suspend, suspend_owner, OwnerSuspended);
-plain_act!(resume, resume_owner, OwnerResumed);
-plain_act!(remove, remove_owner, OwnerRemoved);
+plain_act!(suspend, SuspendOwner, suspend_owner, OwnerSuspended);
+plain_act!(resume, SuspendOwner, resume_owner, OwnerResumed);
+plain_act!(remove, RemoveOwner, remove_owner, OwnerRemoved);

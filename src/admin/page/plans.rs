@@ -8,10 +8,10 @@ use super::draft::Faults;
 use super::form_fields::{field, summary};
 use super::notation::{Budget, Rate, in_lines, lines};
 use super::parts;
-use super::rights::Right;
 use super::shell::{Notice, Section};
 use super::submission::{Submission, finished};
 use super::visit::Visit;
+use crate::admin::rights::Act;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Plan, PlanName, Revision};
 
@@ -27,11 +27,11 @@ pub(super) async fn list(visit: Visit) -> Response {
 }
 
 fn may_change(visit: &Visit) -> bool {
-    visit.is_admin && visit.may(Right::WritePlans)
+    visit.offers(Act::DefinePlan)
 }
 
 async fn shown(visit: &Visit) -> Result<Response, Error> {
-    visit.require(Right::ReadPlans)?;
+    visit.require(Act::SeePlans)?;
     let plans = visit.manager.plans().await?;
     let content = html! {
         div.head {
@@ -121,7 +121,7 @@ impl Texts {
 
 pub(super) async fn edit(visit: Visit) -> Response {
     let shown = async {
-        visit.require(Right::ReadPlans)?;
+        visit.require(Act::SeePlans)?;
         let plan = match visit.query.some("name") {
             None => None,
             Some(name) => Some(known(&visit, name).await?),
@@ -154,7 +154,7 @@ pub(super) async fn save(Submission { visit, fields }: Submission) -> Response {
     let base = visit.base.clone();
     let saved = async move {
         let saved = async {
-            visit.require(Right::WritePlans)?;
+            visit.require(Act::DefinePlan)?;
             let [name, limits, quotas] = LABELS.map(|(name, _)| fields.get(name).to_owned());
             let texts = Texts {
                 name,
@@ -279,7 +279,7 @@ pub(super) async fn remove(Submission { visit, fields }: Submission) -> Response
     let base = visit.base.clone();
     let removed = async move {
         let removed = async {
-            visit.require(Right::WritePlans)?;
+            visit.require(Act::RemovePlan)?;
             let plan = known(&visit, fields.get("name")).await?;
             visit.manager.remove_plan(&plan.name).await?;
             Ok(visit.go_with(Notice::PlanRemoved, "/plans"))

@@ -8,10 +8,10 @@ use maud::{Markup, html};
 
 use super::parts;
 use super::plot;
-use super::rights::Right;
 use super::shell::Section;
 use super::times;
 use super::visit::Visit;
+use crate::admin::rights::Act;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::KeyInfo;
@@ -71,7 +71,7 @@ impl Window {
 /// The page about all keys, or about one's own.
 pub(super) async fn overview(visit: Visit) -> Response {
     let shown = async {
-        visit.require(Right::ReadUsage)?;
+        visit.require(Act::SeeUsage)?;
         let window = Window::asked(&visit);
         let shown = shown(&visit, "/usage", window, &window.query(visit.now), OVERVIEW).await?;
         let content = html! {

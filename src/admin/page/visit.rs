@@ -11,14 +11,15 @@ use maud::Markup;
 use super::desk::{Desk, SESSION};
 use super::fields::{Fields, query};
 use super::notes::Notes;
-use super::rights::{self, Right};
+use super::rights;
 use super::shell::{COUNTED, Notice, Section, Shell, SignedIn};
 use super::{problem, sign_in};
 use crate::admin::redacted::redacted;
+use crate::admin::rights::Act;
 use crate::browser::{SessionHash, Standing};
 use crate::clock::Timestamp;
 use crate::context::KeyContext;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::manager::KeyManager;
 use crate::rejection::{Rejection, RejectionKind};
 
@@ -70,7 +71,7 @@ impl FromRequestParts<Arc<Desk>> for Visit {
             principal.actor().to_owned(),
         );
         let manager = desk.manager().acting_as(principal);
-        let is_told = head.method == Method::GET && Right::ReadAlerts.of(key.key());
+        let is_told = head.method == Method::GET && Act::SeeAlerts.is_open_to(key.key());
         // A page is shown without the number where it cannot be read.
         let open_alerts = match is_told {
             true => manager.open_alerts(COUNTED).await.ok().flatten(),
@@ -94,23 +95,21 @@ impl FromRequestParts<Arc<Desk>> for Visit {
 }
 
 impl Visit {
-    pub(super) fn may(&self, right: Right) -> bool {
-        right.of(self.key.key())
+    pub(super) fn may(&self, act: Act) -> bool {
+        act.is_open_to(self.key.key())
+    }
+
+    /// Whether there is anything in it for whoever has signed in: members are not shown the way to what
+    /// is for admins.
+    pub(super) fn offers(&self, act: Act) -> bool {
+        self.may(act) && (self.is_admin || !act.is_for_admins())
     }
 
     /// # Errors
     ///
     /// `Forbidden`, naming the scope.
-    pub(super) fn require(&self, right: Right) -> Result<(), Error> {
-        if self.may(right) {
-            return Ok(());
-        }
-        let message = format!(
-            "The key that you have signed in with may not do this: it lacks the scope {} or is \
-             read-only.",
-            right.scope()
-        );
-        Err(Error::new(ErrorKind::Forbidden, message))
+    pub(super) fn require(&self, act: Act) -> Result<(), Error> {
+        rights::require(act, self.key.key())
     }
 
     /// A page.
@@ -135,12 +134,12 @@ impl Visit {
                 key: self.key.key(),
                 is_admin: self.is_admin,
                 token: &self.token,
-                sees_owners: self.is_admin && self.may(Right::ReadOwners),
-                sees_plans: self.may(Right::ReadPlans),
-                sees_usage: self.may(Right::ReadUsage),
-                sees_alerts: self.may(Right::ReadAlerts),
+                sees_owners: self.offers(Act::SeeOwners),
+                sees_plans: self.offers(Act::SeePlans),
+                sees_usage: self.offers(Act::SeeUsage),
+                sees_alerts: self.offers(Act::SeeAlerts),
                 open_alerts: self.open_alerts,
-                sees_audit: self.is_admin && self.may(Right::ReadAudit),
+                sees_audit: self.offers(Act::SeeTrail),
             }),
         };
         (status, shell.around(content)).into_response()

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mcp_api_keys::alert::AlertLedger;
 use mcp_api_keys::redis::Redis;
-use mcp_api_keys::store::{KeyStore, PostgresStore, SqliteStore};
+use mcp_api_keys::store::{KeyStore, LetterLedger, PostgresStore, SqliteStore};
 use mcp_api_keys::usage::UsageSink;
 use mcp_api_keys::webhook::WebhookSecret;
 use mcp_api_keys::{ApiKeys, ApiKeysBuilder, Error, Pepper};
@@ -66,6 +66,14 @@ impl Store {
 
     /// The store for what looks wrong about keys.
     pub(crate) fn alerts(&self) -> Box<dyn AlertLedger> {
+        match self {
+            Self::Postgres(store) => Box::new(store.clone()),
+            Self::Sqlite(store) => Box::new(store.clone()),
+        }
+    }
+
+    /// The store for messages that were given up.
+    pub(crate) fn letters(&self) -> Box<dyn LetterLedger> {
         match self {
             Self::Postgres(store) => Box::new(store.clone()),
             Self::Sqlite(store) => Box::new(store.clone()),

@@ -82,11 +82,15 @@
 //! `keys:admin` lets a key act on all keys, if its owner is an admin at that moment, or if it has no owner.
 //! Without it, an admin's key manages the admin's own.
 //!
+//! Members switch their keys off and on. What an admin has switched off, only an admin switches on; its owner
+//! can still revoke or delete it.
+//!
 //! # Seeing to alerts
 //!
 //! Where alerts are kept, `GET /alerts` lists them, the open ones first, to keys with `alerts:read`: all of them to
 //! an admin, those about their own keys to a member. `POST /alerts/{id}/{rule}/acknowledge` notes who has seen
-//! to one (`alerts:write`). `GET /webhooks/dead-letters` lists the messages that the process that answers gave up.
+//! to one (`alerts:write`). `GET /webhooks/dead-letters` lists the messages of webhooks
+//! that were given up (`alerts:read`, to admins).
 //!
 //! ```text
 //! curl -H "Authorization: Bearer $KEY" 'http://127.0.0.1:8081/api/v1/alerts?state=open&limit=20'

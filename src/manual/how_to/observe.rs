@@ -95,6 +95,28 @@
 //! remembers ids, because a message may come twice. A secret is made by
 //! `echo "whsec_$(openssl rand -base64 32)"`.
 //!
+//! Messages that were tried in vain are kept by this process, until it ends, or in a store:
+//!
+//! ```
+//! # #[cfg(feature = "webhooks")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mcp_api_keys::webhook::Webhook;
+//! use mcp_api_keys::{ApiKeys, store::MemoryStore};
+//!
+//! let store = MemoryStore::new();
+//! let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
+//! let keys = ApiKeys::builder(store.clone())
+//!     .webhook(Webhook::new("https://hooks.example/keys", secret)?)
+//!     .letter_ledger(store)
+//!     .build()
+//!     .await?;
+//! for letter in keys.manager().dead_letters(20).await?.letters {
+//!     println!("{}: {}", letter.at, letter.reason);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Metrics
 //!
 //! With the feature `metrics`, install a recorder of the [`metrics`](https://docs.rs/metrics) facade, then

@@ -3,6 +3,7 @@
 //! It keeps the whole [`KeyStore`] contract but one promise: nothing survives the process.
 
 mod alerts;
+mod letters;
 mod state;
 mod usage;
 

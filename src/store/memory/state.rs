@@ -34,6 +34,7 @@ pub(super) struct State {
     uses: BTreeMap<(KeyId, CredentialId), Timestamp>,
     pub(super) usage: super::usage::Usage,
     pub(super) alerts: super::alerts::Alerts,
+    pub(super) letters: super::letters::Letters,
     /// Of each quota of each key: the period, and the units taken in it.
     pub(super) taken: BTreeMap<(KeyId, String), (Timestamp, u64)>,
 }

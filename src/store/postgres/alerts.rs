@@ -2,7 +2,7 @@
 //! for the counter.
 
 use async_trait::async_trait;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query, query_as};
 
 use super::PostgresStore;
 use super::fault::failed;
@@ -11,14 +11,14 @@ use crate::alert::{Acknowledged, Alert, AlertLedger, AlertRequest, AlertRule, Ke
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::KeyId;
-use crate::store::rows::{AlertRow, AlertStart, alerts_json, habits_json, into_habits};
+use crate::store::rows::{AlertRow, AlertStart, HabitsRow, alerts_json, habits_json};
 
 /// In the order of the index on state and time, so that a page is read without sorting all the rest. Of
 /// some keys, by the primary key.
 macro_rules! read {
     ($whose:literal) => {
         concat!(
-            "SELECT acknowledged_at, acknowledged_by, body FROM api_key_alerts
+            "SELECT key_id, rule, acknowledged_at, acknowledged_by, body FROM api_key_alerts
              WHERE is_open >= $1 AND (is_open, raised_at) <= ($2, $3)
                AND ((is_open, raised_at) < ($2, $3) OR (key_id, rule) > ($4, $5))
                AND ($6::TEXT IS NULL OR rule = $6)",
@@ -128,13 +128,13 @@ impl AlertLedger for PostgresStore {
     async fn habits(&self, most: usize) -> Result<Vec<KeyHabits>, Error> {
         bounded(async {
             let mut lease = self.lease().await?;
-            let bodies: Vec<String> =
-                query_scalar("SELECT body FROM api_key_habits ORDER BY seen_at DESC LIMIT $1")
+            let rows: Vec<HabitsRow> =
+                query_as("SELECT key_id, body FROM api_key_habits ORDER BY seen_at DESC LIMIT $1")
                     .bind(i64::try_from(most).unwrap_or(i64::MAX))
                     .fetch_all(lease.connection()?)
                     .await
                     .map_err(failed)?;
-            bodies.iter().map(|body| into_habits(body)).collect()
+            rows.into_iter().map(HabitsRow::into_habits).collect()
         })
         .await
     }

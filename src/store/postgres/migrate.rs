@@ -17,6 +17,7 @@ static MIGRATIONS: LazyLock<Vec<Migration>> = LazyLock::new(|| {
         "0002_lists",
         "0003_usage",
         "0004_alerts",
+        "0005_letters",
     ])
 });
 

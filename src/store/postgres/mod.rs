@@ -24,6 +24,7 @@ mod connect;
 mod documents;
 mod fault;
 mod lease;
+mod letters;
 mod list;
 mod migrate;
 mod series;

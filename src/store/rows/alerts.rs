@@ -1,5 +1,6 @@
 //! Alerts and habits as rows.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Unreadable, corrupt, row, to_json};
@@ -10,6 +11,8 @@ use crate::error::Error;
 row! {
     /// A row of `api_key_alerts`.
     pub(in crate::store) struct AlertRow {
+        key_id: String,
+        rule: String,
         acknowledged_at: Option<i64>,
         acknowledged_by: Option<String>,
         body: String,
@@ -18,7 +21,12 @@ row! {
 
 impl AlertRow {
     pub(in crate::store) fn into_alert(self) -> Result<Alert, Error> {
-        let mut alert: Alert = read(&self.body, "an alert cannot be read")?;
+        let mut alert: Alert = read(&self.body, || {
+            format!(
+                "the alert {:?} of the key {:?} cannot be read",
+                self.rule, self.key_id
+            )
+        })?;
         alert.acknowledged = self
             .acknowledged_at
             .zip(self.acknowledged_by)
@@ -65,14 +73,25 @@ impl AlertStart {
     }
 }
 
-/// What is usual for a key, as it is stored.
-pub(in crate::store) fn into_habits(body: &str) -> Result<KeyHabits, Error> {
-    read(body, "what is usual for a key cannot be read")
+row! {
+    /// A row of `api_key_habits`: what is usual for a key.
+    pub(in crate::store) struct HabitsRow {
+        key_id: String,
+        body: String,
+    }
 }
 
-fn read<T: serde::de::DeserializeOwned>(body: &str, otherwise: &'static str) -> Result<T, Error> {
+impl HabitsRow {
+    pub(in crate::store) fn into_habits(self) -> Result<KeyHabits, Error> {
+        read(&self.body, || {
+            format!("what is usual for the key {:?} cannot be read", self.key_id)
+        })
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &str, otherwise: impl Fn() -> String) -> Result<T, Error> {
     serde_json::from_str(body)
-        .map_err(|error| corrupt(otherwise).with_source(Unreadable::from(&error)))
+        .map_err(|error| corrupt(otherwise()).with_source(Unreadable::from(&error)))
 }
 
 /// Alerts as a list of lists, in the order of keys and rules: key, rule, whether it is open, when it was

@@ -1,11 +1,12 @@
 //! An entry of the audit trail.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::row;
+use super::{corrupt, row};
 use crate::audit::AuditEntry;
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 row! {
     pub(in crate::store) struct AuditRow {
@@ -25,23 +26,27 @@ impl AuditRow {
         Ok(AuditEntry {
             revision: super::revision(self.revision)?,
             at: Timestamp::from_millis(self.at),
+            action: self.parse(&format!("{:?}", self.action))?,
+            subject: self.subject.parse().map_err(|_| self.unreadable())?,
+            before: self.parse_some(self.before.as_deref())?,
+            after: self.parse_some(self.after.as_deref())?,
             actor: self.actor,
             source: self.source,
-            action: parse(&format!("{:?}", self.action))?,
-            subject: self.subject.parse().map_err(|_| unreadable())?,
-            before: self.before.as_deref().map(parse).transpose()?,
-            after: self.after.as_deref().map(parse).transpose()?,
         })
     }
-}
 
-fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Error> {
-    serde_json::from_str(json).map_err(|_| unreadable())
-}
+    fn parse<T: DeserializeOwned>(&self, json: &str) -> Result<T, Error> {
+        serde_json::from_str(json).map_err(|_| self.unreadable())
+    }
 
-fn unreadable() -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        "an entry of the audit trail cannot be read",
-    )
+    fn parse_some(&self, json: Option<&str>) -> Result<Option<Value>, Error> {
+        json.map(|json| self.parse(json)).transpose()
+    }
+
+    fn unreadable(&self) -> Error {
+        corrupt(format!(
+            "the entry of the audit trail at revision {} cannot be read",
+            self.revision
+        ))
+    }
 }

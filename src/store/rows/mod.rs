@@ -4,6 +4,7 @@
 mod alerts;
 mod audit;
 mod documents;
+mod letters;
 mod migrations;
 mod row;
 pub(super) mod series;
@@ -14,9 +15,10 @@ use std::fmt;
 
 use serde_json::error::Category;
 
-pub(super) use self::alerts::{AlertRow, AlertStart, alerts_json, habits_json, into_habits};
+pub(super) use self::alerts::{AlertRow, AlertStart, HabitsRow, alerts_json, habits_json};
 pub(super) use self::audit::AuditRow;
 pub(super) use self::documents::DocumentRow;
+pub(super) use self::letters::{LetterRow, letters_json, listed};
 #[cfg(test)]
 pub(super) use self::migrations::assert_all_listed;
 pub(super) use self::migrations::{migration_files, migrations};
@@ -97,7 +99,8 @@ impl Row {
         if Columns::of(&record) != self.columns {
             return Err(self.corrupt("disagrees with its columns"));
         }
-        record.revision = revision(self.revision)?;
+        record.revision =
+            revision(self.revision).map_err(|_| self.corrupt("has a negative revision"))?;
         Ok(record)
     }
 
@@ -156,7 +159,7 @@ pub(super) fn change_log(
         };
         changes.push(Change {
             revision: revision(number)?,
-            subject: subject(text)?,
+            subject: subject(number, text)?,
             stamp: row.stamp.unwrap_or_default().cast_unsigned(),
         });
     }
@@ -171,9 +174,13 @@ pub(super) fn change_log(
     Ok(ChangeLog::Changes(changes))
 }
 
-fn subject(text: &str) -> Result<Subject, Error> {
-    text.parse()
-        .map_err(|error| corrupt("the change log names something unknown").with_source(error))
+fn subject(number: i64, text: &str) -> Result<Subject, Error> {
+    text.parse().map_err(|error| {
+        corrupt(format!(
+            "the change log names something unknown at revision {number}"
+        ))
+        .with_source(error)
+    })
 }
 
 pub(super) fn revision(number: i64) -> Result<Revision, Error> {

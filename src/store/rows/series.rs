@@ -106,7 +106,12 @@ impl LastRow {
     }
 
     pub(in crate::store) fn into_use(self) -> Result<(KeyId, LastUse), Error> {
-        let unreadable = || corrupt("the last use of a key cannot be read");
+        let unreadable = || {
+            corrupt(format!(
+                "the last use of the key {:?} cannot be read",
+                self.key_id
+            ))
+        };
         let key = self.key_id.parse().map_err(|_| unreadable())?;
         let carriers = [
             Carrier::Bearer,

@@ -17,7 +17,12 @@ row! {
 
 impl UseRow {
     pub(in crate::store) fn into_use(self) -> Result<KeyUse, Error> {
-        let unreadable = || corrupt("the use of a key cannot be read");
+        let unreadable = || {
+            corrupt(format!(
+                "the use of the key {:?} cannot be read",
+                self.key_id
+            ))
+        };
         Ok(KeyUse {
             key: self.key_id.parse().map_err(|_| unreadable())?,
             credential: u32::try_from(self.credential)

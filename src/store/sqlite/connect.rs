@@ -30,6 +30,7 @@ static MIGRATIONS: LazyLock<Vec<Migration>> = LazyLock::new(|| {
         "0005_lists",
         "0006_usage",
         "0007_alerts",
+        "0008_letters",
     ])
 });
 

@@ -16,6 +16,7 @@ mod alerts;
 mod connect;
 mod documents;
 mod fault;
+mod letters;
 mod list;
 mod series;
 mod trail;

@@ -6,6 +6,7 @@ the command line makes another one.
 
 import json
 import os
+import re
 import subprocess
 import time
 import urllib.error
@@ -15,6 +16,9 @@ import schemathesis
 
 API = os.environ["ADMIN_API"]
 
+# Tags of which none is a revision.
+MADE_UP = re.compile(r'(W/)?"(?!\d+")[^"]*"(\s*,\s*(W/)?"(?!\d+")[^"]*")*')
+
 
 def make() -> str:
     command = [os.environ["MCP_KEYS"], "--store", os.environ["MCP_KEYS_STORE"], "--json", "create"]
@@ -23,34 +27,48 @@ def make() -> str:
     return json.loads(made.stdout)["key"]
 
 
-def works(key: str) -> bool:
-    """Whether the key may do everything; waits while the address is not heard."""
+def may(key: str) -> dict | None:
+    """What the key may do, if it is in force; waits while the address is not heard."""
     request = urllib.request.Request(f"{API}/me", headers={"Authorization": f"Bearer {key}"})
     while True:
         try:
             with urllib.request.urlopen(request) as answer:
                 me = json.load(answer)
-                return len(me["may"]) == 9 and me["access"] == "full"
+                return {name: me[name] for name in ("may", "access", "admin")}
         except urllib.error.HTTPError as error:
             if error.code != 429:
-                return False
+                return None
             time.sleep(1)
 
 
 @schemathesis.auth(refresh_interval=None)
 class Key:
     key = None
+    everything = None
+    creates = set()
 
     def get(self, case, context):
-        if Key.key is None or not works(Key.key):
+        if Key.key is None or may(Key.key) != Key.everything:
             Key.key = make()
+            Key.everything = may(Key.key)
         return Key.key
 
     def set(self, case, data, context):
         # More than one key is refused, so the other way to present one is not to be tried as well.
         for name in [name for name in case.headers if name.lower() == "x-api-key"]:
             del case.headers[name]
-        # What it fills this header with, as the shortest text, whatever the pattern in the document.
-        if case.headers.get("If-Match") == "0":
+        # What it fills this header with, as the shortest text, whatever the pattern in the document; and
+        # what fits the pattern, but is no revision: a condition that is never met.
+        tags = case.headers.get("If-Match")
+        if tags is not None and (tags == "0" or MADE_UP.fullmatch(tags)):
             del case.headers["If-Match"]
+        # Both are never met together.
+        elif tags is not None and "If-None-Match" in case.headers:
+            del case.headers["If-None-Match"]
+        # One name for all creates, whatever their bodies: from the second one on that is refused.
+        name = case.headers.get("Idempotency-Key")
+        if name in Key.creates:
+            del case.headers["Idempotency-Key"]
+        elif name is not None:
+            Key.creates.add(name)
         case.headers["Authorization"] = f"Bearer {data}"

@@ -1,7 +1,9 @@
-//! `alerts`: what looks wrong about keys.
+//! `alerts`: what looks wrong about keys, and what could not be told of it.
 
+use mcp_api_keys::KeyManager;
 use mcp_api_keys::alert::{Alert, AlertRequest, AlertState};
-use serde_json::json;
+use mcp_api_keys::store::DeadLetter;
+use serde_json::{Value, json};
 
 use super::Keys;
 use super::args::Alerts;
@@ -11,11 +13,16 @@ use super::output::{Output, or_dash, to_the_second};
 
 const HEAD: [&str; 6] = ["RAISED", "STATE", "KEY", "RULE", "SEEN TO BY", "WHAT"];
 
+const HEAD_OF_LETTERS: [&str; 5] = ["GIVEN UP", "MESSAGE", "ABOUT", "TRIED", "WHY"];
+
 /// How many are listed.
 const MOST: usize = 1_000;
 
 pub(super) fn alerts(args: &Alerts, keys: &Keys, output: Output) -> Result<(), Failure> {
     keys.manage(async |manager| {
+        if args.dead_letters {
+            return letters(manager, output).await;
+        }
         let mut request = AlertRequest::latest(MOST);
         request.state = args.open.then_some(AlertState::Open);
         request.rule = args.rule;
@@ -45,5 +52,29 @@ fn row(alert: &Alert) -> [String; 6] {
         alert.rule.to_string(),
         or_dash(seen_to_by.unwrap_or_default()),
         alert.message(),
+    ]
+}
+
+async fn letters(manager: &KeyManager, output: Output) -> Result<(), Failure> {
+    let kept = manager.dead_letters(MOST).await?;
+    if output.is_json() {
+        let (letters, held, dropped) = (kept.letters, kept.held, kept.dropped);
+        return output.object(&json!({ "letters": letters, "held": held, "dropped": dropped }));
+    }
+    let rows = kept.letters.iter().map(row_of_letter).collect();
+    output.list(HEAD_OF_LETTERS, rows, "No message was given up.")
+}
+
+fn row_of_letter(letter: &DeadLetter) -> [String; 5] {
+    let said = |place: &str| {
+        let said = letter.event.pointer(place).and_then(Value::as_str);
+        or_dash(said.unwrap_or_default().to_owned())
+    };
+    [
+        to_the_second(letter.at),
+        said("/type"),
+        said("/data/key"),
+        letter.attempts.to_string(),
+        letter.reason.clone(),
     ]
 }

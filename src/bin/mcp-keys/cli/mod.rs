@@ -143,6 +143,7 @@ impl Keys {
                     .format(format)
                     .usage(store.sink())
                     .alert_ledger(store.alerts())
+                    .letter_ledger(store.letters())
                     .build()
                     .await
                 {

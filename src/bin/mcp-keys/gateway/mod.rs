@@ -191,7 +191,7 @@ pub(crate) async fn serve(args: ServeArgs, store: &setup::Store) -> Result<(), E
     }
     let watching = config
         .watching
-        .set_up(builder, store.alerts(), config.admin_listen.is_some());
+        .set_up(builder, store, config.admin_listen.is_some());
     let (builder, metrics) = watching.await?;
     let keys = builder.build().await.map_err(Error::of_keys)?;
     let address = Taken::take(&config.listen).await?;

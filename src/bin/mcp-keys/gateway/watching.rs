@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use mcp_api_keys::ApiKeysBuilder;
-use mcp_api_keys::alert::{AlertLedger, AlertSettings};
+use mcp_api_keys::alert::AlertSettings;
 use mcp_api_keys::webhook::Webhook;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -102,10 +102,12 @@ impl Watching {
     pub(super) async fn set_up(
         &self,
         builder: ApiKeysBuilder,
-        ledger: Box<dyn AlertLedger>,
+        store: &setup::Store,
         has_admin: bool,
     ) -> Result<(ApiKeysBuilder, Option<PrometheusHandle>), Error> {
-        let mut builder = builder.alert_ledger(ledger);
+        let mut builder = builder
+            .alert_ledger(store.alerts())
+            .letter_ledger(store.letters());
         if self.alerts {
             builder = builder.alerts(AlertSettings::default());
         }

@@ -106,6 +106,9 @@ fn lines(info: &KeyInfo, now: Timestamp, used: &[QuotaStatus]) -> Lines {
     lines.add("owner", joined(&info.owner));
     lines.add("client", joined(info.connection.as_ref().map(client)));
     lines.add("status", status(info, now));
+    if info.held && info.status == KeyStatus::Disabled {
+        lines.add("held", "by an admin: no member switches it on");
+    }
     if let KeyStatus::Revoked { at, reason } = &info.status {
         lines.add("revoked", to_the_second(*at));
         lines.add("reason", reason.clone().unwrap_or_default());

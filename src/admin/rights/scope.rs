@@ -1,4 +1,4 @@
-//! What a key may do here: a closed set of scopes.
+//! The scopes that are asked for: a closed set.
 //!
 //! A bare `*` counts in a key for all servers only. Keys for one server are given `*` for the sake of
 //! that server, and would become keys to everything if it counted here.
@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use crate::key::{KeyInfo, Scope, Servers};
-use crate::rejection::{Rejection, RejectionKind};
+use crate::rejection::Rejection;
 
-/// A scope of the API.
+/// A scope of the admin API and the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Right {
+pub(in crate::admin) enum Right {
     KeysAdmin,
     KeysRead,
     KeysWrite,
@@ -25,7 +25,7 @@ pub(super) enum Right {
 }
 
 impl Right {
-    pub(super) const ALL: [Self; 11] = [
+    pub(in crate::admin) const ALL: [Self; 11] = [
         Self::KeysAdmin,
         Self::KeysRead,
         Self::KeysWrite,
@@ -39,7 +39,7 @@ impl Right {
         Self::AlertsWrite,
     ];
 
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(in crate::admin) const fn as_str(self) -> &'static str {
         match self {
             Self::KeysAdmin => "keys:admin",
             Self::KeysRead => "keys:read",
@@ -56,7 +56,7 @@ impl Right {
     }
 
     /// Whether acts by it change something.
-    pub(super) const fn changes(self) -> bool {
+    pub(in crate::admin) const fn changes(self) -> bool {
         matches!(
             self,
             Self::KeysWrite | Self::OwnersWrite | Self::PlansWrite | Self::AlertsWrite
@@ -64,7 +64,7 @@ impl Right {
     }
 
     /// Whether `key`, as it stands at present, holds it.
-    pub(super) fn is_held_by(self, key: &KeyInfo) -> bool {
+    pub(in crate::admin) fn is_held_by(self, key: &KeyInfo) -> bool {
         let Ok(scope) = self.as_str().parse::<Scope>() else {
             return false;
         };
@@ -73,33 +73,20 @@ impl Right {
         })
     }
 
-    /// Refuses `key` if it does not hold it, or is read-only where something is to be changed.
-    pub(super) fn check(self, key: &KeyInfo) -> Result<(), Rejection> {
-        if !self.is_held_by(key) {
-            return Err(self.missing());
-        }
-        if self.changes() && !key.access.is_full() {
-            return Err(Rejection::new(RejectionKind::ReadOnly));
-        }
-        Ok(())
-    }
-
     /// What to say to a key without it.
-    pub(super) fn missing(self) -> Rejection {
+    pub(in crate::admin) fn missing(self) -> Rejection {
         let required: Vec<Scope> = self.as_str().parse().into_iter().collect();
         Rejection::scope_missing(Arc::from(required))
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::key::{
-        Access, Credential, CredentialId, Handle, KeyId, KeyRecord, ScopeGrant, ScopeSet,
-    };
+    use crate::key::{Credential, CredentialId, Handle, KeyId, KeyRecord, ScopeGrant, ScopeSet};
 
-    fn key(servers: Servers, grants: &[&str]) -> KeyInfo {
+    pub(in crate::admin::rights) fn key(servers: Servers, grants: &[&str]) -> KeyInfo {
         let now = Timestamp::from_millis(0);
         let mut record = KeyRecord::new(KeyId::from_u128(1), "key", now);
         let handle: Handle = "ATgKlpEa".parse().unwrap();
@@ -133,16 +120,5 @@ mod tests {
         assert!(Right::KeysAdmin.is_held_by(&named));
         assert!(!Right::AuditRead.is_held_by(&named));
         assert!(!Right::KeysRead.is_held_by(&key(Servers::All, &["keys"])));
-    }
-
-    #[test]
-    fn a_read_only_key_changes_nothing() {
-        let mut reader = key(Servers::All, &["*"]);
-        reader.access = Access::ReadOnly;
-        for right in Right::ALL {
-            let refused = right.check(&reader).err().map(|error| error.kind());
-            let expected = right.changes().then_some(RejectionKind::ReadOnly);
-            assert_eq!(refused, expected, "{right:?}");
-        }
     }
 }
