@@ -139,7 +139,7 @@ impl RejectionKind {
         self as u8
     }
 
-    /// The kind as one word, as statistics name it. Answers say less: see [`Rejection::code`].
+    /// The kind as one word, as statistics name it. Answers say less: see [`Rejection::code`](crate::Rejection::code).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
