@@ -89,11 +89,12 @@ preparing=$!
 echo '=== cargo test'
 cargo test --features full --no-fail-fast | tee "$work/rust" || status=1
 
+# The longest first.
+script 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
+script 'real clients by OAuth' --bin mcp-keys tests/clients/oauth.sh
 # The stories that run on a database of any kind ran on SQLite; now they run on PostgreSQL.
 check 'stories on PostgreSQL' env MCP_KEYS_TEST_STORE=postgres cargo test --features full --no-fail-fast \
     --test access --test principals --test rotation
-script 'real clients by OAuth' --bin mcp-keys tests/clients/oauth.sh
-script 'real clients through the gateway' --bin mcp-keys tests/clients/gateway.sh
 script 'admin API' --bin mcp-keys tests/clients/admin_api.sh
 script 'pages in a browser' --bin mcp-keys tests/browser/run.sh
 script 'conformance suite' --example conformance-server tests/conformance/run.sh
