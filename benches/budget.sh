@@ -1,19 +1,8 @@
 #!/bin/sh
-# Holds the instructions of a request to benches/budget.txt, give or take three in a hundred: those of a
-# build for tests, which is there already where the tests have run, or with `--release` those of a build
-# as services are shipped, which takes its time. Needs valgrind; root gets it installed.
-# Usage: benches/budget.sh [--release] [--write]     `--write` prints a new column instead of comparing.
+# Holds the instructions of a request to benches/budget.txt, give or take three in a hundred.
+# Needs valgrind; root gets it installed. `--write` prints a new budget instead of comparing.
 set -eu
 cd "$(dirname "$0")/.."
-
-column=2 profile='--profile dev' write=''
-for argument; do
-    case $argument in
-        --release) column=3 profile='' ;;
-        --write) write=1 ;;
-        *) echo "budget: usage: benches/budget.sh [--release] [--write]" >&2; exit 2 ;;
-    esac
-done
 
 if ! command -v valgrind >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq valgrind >/dev/null 2>&1 || {
@@ -27,15 +16,16 @@ fi
 
 cases="bare ours ours_limit_headers ours_no_limit ours_malformed ours_unknown"
 # shellcheck disable=SC2086
-counts=$(cargo bench --quiet $profile --features full --bench peers -- --quick --only-counts $cases)
+counts=$(cargo bench --quiet --features testing --bench peers -- --quick --only-counts $cases)
 
-if [ -n "$write" ]; then
+if [ "${1:-}" = --write ]; then
+    sed -n '/^#/p' benches/budget.txt
     echo "$counts"
     exit
 fi
 
-echo "$counts" | awk -v column="$column" '
-    FILENAME != "-" { if ($0 !~ /^#/ && NF == 3) budget[$1] = $column; next }
+echo "$counts" | awk '
+    FILENAME != "-" { if ($0 !~ /^#/ && NF == 2) budget[$1] = $2; next }
     { counted[$1] = $2 }
     END {
         for (name in budget) {
