@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Runs every test: the crate's own, with a private PostgreSQL and a private Redis beside them, then, a few
-# at a time, the stories of any database on PostgreSQL, the
-# real client SDKs against the quickstart example, against a server with keys for different tools,
-# through the gateway with keys and connected to it by OAuth, schemathesis against the admin API, a
-# signing client of Python's standard library, a walk through the admin page and the consent page in
-# Chromium, and the official conformance suite without the layers, through them, through the gateway, and
-# against its authorization server.
-# Usage: tests/run.sh, from any directory.
+# at a time, the stories of any database on PostgreSQL, the real client SDKs against the quickstart example,
+# against a server with keys for different tools, through the gateway with keys and connected to it by
+# OAuth, schemathesis against the admin API, a signing client of Python's standard library, a walk through
+# the admin page and the consent page in Chromium, and the official conformance suite without the layers,
+# through them, through the gateway, and against its authorization server.
+# Usage: tests/run.sh, from any directory. MCP_KEYS_TEST_LANES says how many run at a time (3).
 set -euo pipefail
 
 # A relative target directory means one below the caller's directory.
