@@ -7,8 +7,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::key::{
-    Access, Carrier, CredentialId, KeyId, KeyInfo, Metadata, OwnerId, Scope, ScopeSet, ServerName,
-    Servers,
+    Access, Carrier, Connection, CredentialId, KeyId, KeyInfo, McpRules, Metadata, OwnerId, Scope,
+    ScopeSet, ServerName, Servers, Signing,
 };
 
 /// The authenticated key behind a request.
@@ -35,9 +35,30 @@ pub struct KeyContext(Arc<dyn Shown>);
 /// Something that knows what is shown. Whoever remembers a key keeps one anyway, so that telling
 /// handlers of it takes no copy.
 pub(crate) trait Shown: Send + Sync + 'static {
+    /// Everything. It may have to be written out first.
     fn key(&self) -> &KeyInfo;
+
+    /// What is asked for most.
+    fn brief(&self) -> Brief<'_>;
+
     fn credential(&self) -> CredentialId;
     fn carrier(&self) -> Carrier;
+}
+
+/// What handlers and layers ask for most of all that may be shown of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Brief<'a> {
+    pub(crate) id: KeyId,
+    pub(crate) handle: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) owner: Option<&'a OwnerId>,
+    pub(crate) servers: &'a Servers,
+    pub(crate) scopes: &'a ScopeSet,
+    pub(crate) access: Access,
+    pub(crate) mcp: &'a McpRules,
+    pub(crate) signing: Signing,
+    pub(crate) connection: Option<&'a Connection>,
+    pub(crate) metadata: &'a Metadata,
 }
 
 impl KeyContext {
@@ -45,59 +66,65 @@ impl KeyContext {
         Self(shown)
     }
 
-    /// Everything that may be shown of the key.
+    /// What is asked for most.
+    pub(crate) fn brief(&self) -> Brief<'_> {
+        self.0.brief()
+    }
+
+    /// Everything that may be shown of the key. The first call writes it out, which costs more than the
+    /// other methods do: those serve where they suffice.
     pub fn key(&self) -> &KeyInfo {
         self.0.key()
     }
 
     /// The key's permanent name.
     pub fn key_id(&self) -> KeyId {
-        self.key().id
+        self.brief().id
     }
 
     /// The public part of the key's newest secret.
     pub fn handle(&self) -> &str {
-        self.key().handle.as_str()
+        self.brief().handle
     }
 
     /// What people call the key.
     pub fn name(&self) -> &str {
-        &self.key().name
+        self.brief().name
     }
 
     /// Whom the key belongs to.
     pub fn owner(&self) -> Option<&OwnerId> {
-        self.key().owner.as_ref()
+        self.brief().owner
     }
 
     /// What the key may do.
     pub fn scopes(&self) -> &ScopeSet {
-        &self.key().scopes
+        self.brief().scopes
     }
 
     /// Whether the key may do `scope`.
     pub fn has_scope(&self, scope: &Scope) -> bool {
-        self.key().scopes.grants(scope)
+        self.scopes().grants(scope)
     }
 
     /// Whether the key may change things or only look at them.
     pub fn access(&self) -> Access {
-        self.key().access
+        self.brief().access
     }
 
     /// Which servers the key opens.
     pub fn servers(&self) -> &Servers {
-        &self.key().servers
+        self.brief().servers
     }
 
     /// Whether the key opens `server`.
     pub fn opens(&self, server: &ServerName) -> bool {
-        self.key().servers.contains(server)
+        self.servers().contains(server)
     }
 
     /// The key's free-form facts.
     pub fn metadata(&self) -> &Metadata {
-        &self.key().metadata
+        self.brief().metadata
     }
 
     /// Which of the key's secrets was presented.
@@ -139,5 +166,24 @@ impl Serialize for KeyContext {
         map.serialize_entry("expires_at", &key.expires_at)?;
         map.serialize_entry("carrier", &self.carrier())?;
         map.end()
+    }
+}
+
+#[cfg(test)]
+impl<'a> Brief<'a> {
+    pub(crate) fn of(info: &'a KeyInfo) -> Self {
+        Self {
+            id: info.id,
+            handle: info.handle.as_str(),
+            name: &info.name,
+            owner: info.owner.as_ref(),
+            servers: &info.servers,
+            scopes: &info.scopes,
+            access: info.access,
+            mcp: &info.mcp,
+            signing: info.signing,
+            connection: info.connection.as_ref(),
+            metadata: &info.metadata,
+        }
     }
 }

@@ -258,7 +258,7 @@ impl ApiKeysBuilder {
     }
 
     /// Sets of how many proven keys each thread keeps the proof at hand, beside the cache that all
-    /// threads share: about 350 bytes each. It makes their requests a good deal cheaper. Rounded up to a
+    /// threads share: about 200 bytes each. It makes their requests a good deal cheaper. Rounded up to a
     /// power of two; zero for none. Default: 16,384.
     pub fn keys_at_hand(mut self, count: usize) -> Self {
         self.keys_at_hand = count;

@@ -125,14 +125,17 @@ impl Places {
         remove: impl Fn(&mut Parts, &dyn ExtractKey),
         mut was_in: impl FnMut(Carrier),
     ) {
-        if self.bearer {
+        let may_hold = |headers: &HeaderMap, wanted: &HeaderName| {
+            headers.len() > FEW_LINES || headers.keys().any(|name| name == wanted)
+        };
+        if self.bearer && may_hold(&head.headers, &AUTHORIZATION) {
             if bearer::find(&head.headers) != Found::Nothing {
                 was_in(Carrier::Bearer);
             }
             Bearer::remove(&mut head.headers);
         }
         for name in &self.headers {
-            if head.headers.remove(name).is_some() {
+            if may_hold(&head.headers, name) && head.headers.remove(name).is_some() {
                 was_in(Carrier::Header);
             }
         }

@@ -136,13 +136,15 @@ impl Admission {
         }
         let state = self.pass.proof().live().state();
         let since = waiting.map(|waiting| waiting.since);
-        if !state.terms.is_reliable(live.epoch(), now.ticks, since) {
+        if !state.is_reliable(live.epoch(), now.ticks, since) {
             return Err(Refused::Aged);
         }
         let secret = self.pass.proof().secret();
         self.gate.still_admits(&state, secret, now)?;
         let answer = waiting.and_then(|waiting| waiting.answer.as_ref());
-        self.gate.charge(&state.terms, costs, now, answer)
+        let allowance = state.allowance();
+        let told = self.gate.charge(allowance, costs, now, answer)?;
+        Ok(told.and_then(|told| told.status(&allowance)))
     }
 
     async fn renew(&self) -> Result<(), Error> {
@@ -162,7 +164,7 @@ impl Admission {
             return Some(Err(unavailable()));
         }
         let state = self.pass.proof().live().state();
-        if !state.terms.is_reliable(live.epoch(), now.ticks, None) {
+        if !state.is_reliable(live.epoch(), now.ticks, None) {
             return None;
         }
         Some(

@@ -6,12 +6,13 @@ use http::request::Parts;
 
 use super::admission::Costs;
 use super::refused::Refused;
+use super::told::Told;
 use super::waiting::Waiting;
 use super::{Admission, Gate, Permit, unavailable};
 use crate::clock::{Moment, Timestamp};
-use crate::key::{Grants, LimitStatus, Quota, RateLimit};
-use crate::limit::{Answer, Exhausted, Standing as LimitStanding, Taking, Withdrawal};
-use crate::live::{KeyState, SecretRef, Standing, Terms};
+use crate::key::{Grants, KeyId, Quota, RateLimit};
+use crate::limit::{Answer, Exhausted, Taking, Withdrawal};
+use crate::live::{Allowance, KeyState, SecretRef, Standing};
 use crate::policy::{Facts, check_full_access, check_lifetime, check_network, check_signing};
 use crate::rejection::{Rejection, RejectionKind};
 use crate::signing::PresentedSecret;
@@ -48,6 +49,7 @@ impl Gate {
         Ok(Permit {
             limit,
             carrier,
+            since: now.ticks,
             admission,
         })
     }
@@ -59,7 +61,7 @@ impl Gate {
         pass: &mut Arc<Pass>,
         now: Moment,
         waiting: Option<&Waiting>,
-    ) -> Result<Option<LimitStatus>, Refused> {
+    ) -> Result<Option<Told>, Refused> {
         let live = self.core.shared.verifier.live();
         if !live.is_fresh(now.ticks) {
             return Err(unavailable().into());
@@ -68,24 +70,27 @@ impl Gate {
             *pass = pass.renewed();
         }
         let since = waiting.map(|waiting| waiting.since);
-        if !pass.terms().is_reliable(live.epoch(), now.ticks, since) {
+        if !pass.is_reliable(live.epoch(), now.ticks, since) {
             return Err(Refused::Aged);
         }
         self.check(head, pass, now)?;
-        let limit = if self.core.rules.charged_inside {
-            self.guard_free_requests(pass.terms(), now)?
+        let mut limit = if self.core.rules.charged_inside {
+            self.guard_free_requests(pass.allowance(), now)?
         } else {
             let answer = waiting.and_then(|waiting| waiting.answer.as_ref());
             let costs = Costs::Request(self.core.rules.cost);
-            self.charge(pass.terms(), &costs, now, answer)?
+            self.charge(pass.allowance(), &costs, now, answer)?
         };
         // A change that was announced meanwhile holds for this request already.
         if !pass.is_current() {
+            // How it stands is known of the limits that were charged, which may be others by now.
+            limit = limit.and_then(|told| told.kept(&pass.allowance()));
             *pass = pass.renewed();
             self.check(head, pass, now)?;
         }
         if pass.note_use(now.wall) {
             live.note_use(pass.proof().live());
+            self.core.shared.verifier.note_use(pass, now.wall);
             self.sight(head, pass, now);
         }
         Ok(limit)
@@ -96,36 +101,36 @@ impl Gate {
     /// charged by whoever counts them, who may have answered already.
     pub(super) fn charge(
         &self,
-        terms: &Terms,
+        allowance: Allowance<'_>,
         costs: &Costs,
         now: Moment,
         answer: Option<&Answer>,
-    ) -> Result<Option<LimitStatus>, Refused> {
+    ) -> Result<Option<Told>, Refused> {
         let total = costs.total();
-        let quotas = terms.quotas.as_deref();
+        let quotas = allowance.quotas;
         let receipt = match quotas.map(|quotas| quotas.take(total, now)) {
             None => None,
             Some(Withdrawal::Made(receipt)) => Some(receipt),
             Some(Withdrawal::NotHeld) => return Err(Refused::NotHeld),
             Some(Withdrawal::Exhausted(quota, resets_at)) => {
-                return Err(quota_exceeded(quota, resets_at, terms, now).into());
+                return Err(quota_exceeded(quota, resets_at, allowance.key, now).into());
             }
         };
         let server = self.core.rules.server.name();
         let cost = |rule: &RateLimit| costs.of(rule, server);
         let tell = self.core.rules.tell_limits;
         let taken = match &self.core.shared.shared_limits {
-            None => match terms.limits.take_whole(now.ticks, total, cost) {
-                Ok(standing) => {
-                    return Ok(standing.filter(|_| tell).map(LimitStanding::status));
-                }
-                Err(exhausted) => Err(rate_limited(exhausted, terms).into()),
+            None => match allowance.limits.take_whole(now.ticks, total, cost) {
+                Ok(left) => return Ok(left.filter(|_| tell).map(Told::Here)),
+                Err(exhausted) => Err(rate_limited(exhausted, allowance.key).into()),
             },
-            Some(shared) => match shared.take(&terms.limits, now.ticks, cost, answer) {
-                Taking::Decided(Ok(limit)) => Ok(limit),
-                Taking::Decided(Err(exhausted)) => Err(rate_limited(exhausted, terms).into()),
+            Some(shared) => match shared.take(allowance.limits, now.ticks, cost, answer) {
+                Taking::Decided(Ok(limit)) => Ok(limit.map(|limit| Told::Kept(Box::new(limit)))),
+                Taking::Decided(Err(exhausted)) => {
+                    Err(rate_limited(exhausted, allowance.key).into())
+                }
                 Taking::Unasked => Err(Refused::Unasked),
-                Taking::Unavailable => Err(unavailable().of_key(terms.info.id).into()),
+                Taking::Unavailable => Err(unavailable().of_key(allowance.key).into()),
             },
         };
         if let (true, Some(quotas), Some(receipt)) = (taken.is_err(), quotas, receipt) {
@@ -144,7 +149,7 @@ impl Gate {
         let shared = self.core.shared.shared_limits.as_ref()?;
         let (key, limits) = {
             let state = proof.live().state();
-            (state.terms.info.id, Arc::clone(&state.terms.limits))
+            (state.id(), Arc::clone(&state.limits))
         };
         let server = self.core.rules.server.name();
         let charges = limits.charges(|rule| costs.of(rule, server));
@@ -156,16 +161,16 @@ impl Gate {
     /// refusal names none.
     fn guard_free_requests(
         &self,
-        terms: &Terms,
+        allowance: Allowance<'_>,
         now: Moment,
-    ) -> Result<Option<LimitStatus>, Rejection> {
+    ) -> Result<Option<Told>, Rejection> {
         let server = self.core.rules.server.name();
         let cost = |rule: &RateLimit| u32::from(rule.concerns(server));
-        match terms.limits.ceiling().take_whole(now.ticks, 1, cost) {
+        match allowance.limits.ceiling().take_whole(now.ticks, 1, cost) {
             Ok(_) => Ok(None),
             Err(exhausted) => Err(Rejection::new(RejectionKind::RateLimited)
                 .retry_after_wait(exhausted.retry_after)
-                .of_key(terms.info.id)),
+                .of_key(allowance.key)),
         }
     }
 
@@ -175,7 +180,8 @@ impl Gate {
             if !pass.is_in_force(now.wall) {
                 check_standing(pass.seen().value(), pass.proof().secret(), now)?;
             }
-            let networks = pass.networks();
+            let charter = pass.charter();
+            let networks = &charter.networks;
             if !networks.is_empty() {
                 let client = self.client(head);
                 if client.is_none() {
@@ -183,17 +189,20 @@ impl Gate {
                 }
                 check_network(networks, client)?;
             }
-            self.check_grants(pass.grants())?;
-            check_signing(pass.signing(), self.core.rules.signatures_inside)?;
+            self.check_grants(charter.grants())?;
+            check_signing(charter.signing, self.core.rules.signatures_inside)?;
             if !self.core.rules.policies.is_empty() {
-                let facts = Facts::new(&pass.terms().info, head, self.client(head), now);
+                let facts = Facts::new(pass.info(), head, self.client(head), now);
                 for policy in &self.core.rules.policies {
                     policy.check(&facts)?;
                 }
             }
             Ok(())
         })();
-        checked.map_err(|rejection: Rejection| rejection.of(&pass.terms().info))
+        checked.map_err(|rejection: Rejection| {
+            let key = pass.seen().value().brief();
+            rejection.of(key.id, key.connection, key.scopes)
+        })
     }
 
     /// What a key must be granted here.
@@ -215,8 +224,8 @@ impl Gate {
         now: Moment,
     ) -> Result<(), Rejection> {
         check_standing(state, secret, now)
-            .and_then(|()| self.check_grants(Grants::of(&state.terms.info)))
-            .map_err(|rejection| rejection.of_key(state.terms.info.id))
+            .and_then(|()| self.check_grants(state.grants()))
+            .map_err(|rejection| rejection.of_key(state.id()))
     }
 
     /// Keeps the key for the layer that verifies signatures.
@@ -232,22 +241,21 @@ impl Gate {
 }
 
 #[cold]
-fn quota_exceeded(quota: Quota, resets_at: Timestamp, terms: &Terms, now: Moment) -> Rejection {
+fn quota_exceeded(quota: Quota, resets_at: Timestamp, key: KeyId, now: Moment) -> Rejection {
     let wait = resets_at.saturating_since(now.wall);
-    Rejection::quota_exceeded(quota, wait).of_key(terms.info.id)
+    Rejection::quota_exceeded(quota, wait).of_key(key)
 }
 
 #[cold]
-fn rate_limited(exhausted: Exhausted, terms: &Terms) -> Rejection {
-    Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(terms.info.id)
+fn rate_limited(exhausted: Exhausted, key: KeyId) -> Rejection {
+    Rejection::rate_limited(exhausted.status, exhausted.retry_after).of_key(key)
 }
 
 /// Whether the key and the presented one of its secrets are in force.
 fn check_standing(state: &KeyState, secret: SecretRef, now: Moment) -> Result<(), Rejection> {
     if !state.has(secret, now.wall) {
         // The secrets of a connection end by themselves all the time: that is no sign of a leak.
-        let is_renewed =
-            state.standing != Standing::Revoked && state.terms.info.connection.is_some();
+        let is_renewed = state.standing != Standing::Revoked && state.is_connection();
         return Err(Rejection::new(if is_renewed {
             RejectionKind::TokenExpired
         } else {
@@ -255,7 +263,7 @@ fn check_standing(state: &KeyState, secret: SecretRef, now: Moment) -> Result<()
         }));
     }
     match state.standing {
-        Standing::Active => check_lifetime(state.expires_at, now.wall),
+        Standing::Active => check_lifetime(state.expires_at(), now.wall),
         Standing::Revoked => Err(Rejection::new(RejectionKind::Revoked)),
         Standing::Disabled => Err(Rejection::new(RejectionKind::Disabled)),
         Standing::OwnerBarred => Err(Rejection::new(RejectionKind::OwnerBarred)),

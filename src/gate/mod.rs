@@ -19,6 +19,7 @@ mod judge;
 mod refused;
 mod rules;
 mod shared;
+mod told;
 mod trace;
 mod usage;
 mod waiting;
@@ -35,11 +36,13 @@ use self::core::Core;
 use self::refused::Refused;
 pub(crate) use self::rules::Rules;
 pub(crate) use self::shared::{MissingPeer, Shared};
+use self::told::Told;
 pub(crate) use self::usage::Caller;
 use self::waiting::Waiting;
 use crate::client_ip::AddressBucket;
 use crate::extract::{ExtractKey, Found, without_attempts};
 use crate::key::{Carrier, LimitStatus, ParsedKey};
+use crate::limit::Standing;
 use crate::rejection::{Rejection, RejectionKind};
 use crate::verify::{Fingerprint, Outcome, Pass, Presented, Proof, Recall};
 
@@ -64,8 +67,10 @@ pub struct Gate {
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
-    limit: Option<LimitStatus>,
+    limit: Option<Told>,
     carrier: Carrier,
+    /// When it was given, in ticks.
+    since: u64,
     /// None if it was handed on with the request.
     admission: Option<Admission>,
 }
@@ -77,8 +82,16 @@ impl Permit {
     }
 
     /// The most restrictive of the key's limits after this request.
-    pub fn limit(&self) -> Option<&LimitStatus> {
-        self.limit.as_ref()
+    pub fn limit(&self) -> Option<LimitStatus> {
+        self.standing().map(Standing::status)
+    }
+
+    /// The same, for who only looks at it.
+    #[inline]
+    pub(crate) fn standing(&self) -> Option<Standing<'_>> {
+        // Where others charge, there is nothing to tell here.
+        let (told, admission) = self.limit.as_ref().zip(self.admission.as_ref())?;
+        told.standing(&admission.pass.allowance())
     }
 
     /// Where the key was presented.

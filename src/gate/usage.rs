@@ -92,6 +92,12 @@ impl Permit {
         self.admission.is_some()
     }
 
+    /// When it was given, in ticks.
+    #[inline]
+    pub(crate) fn since(&self) -> u64 {
+        self.since
+    }
+
     /// Who takes note of the request, and whose it is, unless that was handed on with it.
     #[inline]
     pub(crate) fn noted(&self) -> Option<(&Recorder, Caller)> {

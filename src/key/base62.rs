@@ -13,7 +13,9 @@ pub(crate) fn digit(value: u8) -> u8 {
 
 /// Whether every byte is a base 62 digit.
 pub(crate) fn is_base62(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_alphanumeric)
+    // All are looked at: without a way out of the loop the processor takes many at a time.
+    text.iter()
+        .fold(true, |so_far, byte| so_far & byte.is_ascii_alphanumeric())
 }
 
 /// The value of a digit.
@@ -30,8 +32,20 @@ pub(crate) fn value(digit: u8) -> Option<u8> {
 pub(crate) fn encode<const N: usize>(mut value: u128) -> [u8; N] {
     let mut digits = [b'0'; N];
     for slot in digits.iter_mut().rev() {
-        *slot = digit(u8::try_from(value % 62).unwrap_or(0));
-        value /= 62;
+        // What fits into a word the processor divides by itself: a checksum, which is computed for
+        // every presented key that is not known, does from the beginning.
+        let last = match u64::try_from(value) {
+            Ok(word) => {
+                value = (word / 62).into();
+                u8::try_from(word % 62)
+            }
+            Err(_) => {
+                let last = value % 62;
+                value /= 62;
+                u8::try_from(last)
+            }
+        };
+        *slot = digit(last.unwrap_or(0));
     }
     digits
 }
@@ -95,6 +109,9 @@ mod tests {
     fn encoding_pads_on_the_left() {
         assert_eq!(&encode::<6>(0), b"000000");
         assert_eq!(&encode::<6>(62), b"000010");
+        assert_eq!(&encode::<22>(u128::MAX), b"7n42DGM5Tflk9n8mt7Fhc7");
+        assert_eq!(&encode::<11>(u64::MAX.into()), b"LygHa16AHYF");
+        assert_eq!(&encode::<11>(u128::from(u64::MAX) + 1), b"LygHa16AHYG");
     }
 
     #[test]

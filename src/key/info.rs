@@ -143,16 +143,6 @@ pub(crate) struct Grants<'a> {
     pub(crate) access: Access,
 }
 
-impl<'a> Grants<'a> {
-    pub(crate) fn of(info: &'a KeyInfo) -> Self {
-        Self {
-            servers: &info.servers,
-            scopes: &info.scopes,
-            access: info.access,
-        }
-    }
-}
-
 fn status_word<S: serde::Serializer>(status: &KeyStatus, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(status.as_str())
 }

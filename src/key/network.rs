@@ -225,7 +225,7 @@ impl std::error::Error for ParseNetworkError {}
 /// assert!(!rules.permits(None));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(from = "RuleLists")]
 pub struct NetworkRules {
     allow: SmallVec<[Network; 1]>,

@@ -20,7 +20,7 @@ use super::ServerName;
 /// assert!(!Servers::default().contains(&"files".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 #[expect(
     clippy::exhaustive_enums,

@@ -129,7 +129,11 @@ mod tests {
             full_access,
             ..Challenges::default()
         };
-        let rejection = Rejection::new(RejectionKind::ReadOnly).of(key);
+        let rejection = Rejection::new(RejectionKind::ReadOnly).of(
+            key.id,
+            key.connection.as_ref(),
+            &key.scopes,
+        );
         challenges.to(&rejection, StatusCode::FORBIDDEN)
     }
 
@@ -153,7 +157,9 @@ mod tests {
 
     #[test]
     fn what_a_connection_has_is_no_part_of_other_refusals() {
-        let rejection = Rejection::new(RejectionKind::ToolDenied).of(&key(true, true));
+        let key = key(true, true);
+        let rejection = Rejection::new(RejectionKind::ToolDenied);
+        let rejection = rejection.of(key.id, key.connection.as_ref(), &key.scopes);
         let challenges = Challenges {
             full_access: Some(FullAccess::new("access/full", &[])),
             ..Challenges::default()

@@ -38,8 +38,11 @@ pin_project! {
 impl<B: Body> Drain<B> {
     /// The body, if it is worth reading away.
     pub(super) fn of(head: &Parts, body: B) -> Option<Self> {
-        let held_back = head.headers.contains_key(EXPECT);
-        if head.version > Version::HTTP_11 || held_back || body.is_end_stream() {
+        // Most have none; then nothing is looked for.
+        if body.is_end_stream() || head.version > Version::HTTP_11 {
+            return None;
+        }
+        if head.headers.contains_key(EXPECT) {
             return None;
         }
         let length = head.headers.get(CONTENT_LENGTH)?.to_str().ok()?;

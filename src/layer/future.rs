@@ -165,11 +165,11 @@ fn admitted<R>(
     headers: LimitHeaders,
 ) -> Response<ResponseBody<R>> {
     let charged = response.extensions_mut().remove::<Charged>();
-    let limit = charged
-        .as_ref()
-        .map(|Charged(limit)| limit)
-        .or(permit.limit());
-    decorate(response.headers_mut(), limit, permit.carrier(), headers);
+    let standing = match &charged {
+        Some(Charged(limit)) => Some(limit.into()),
+        None => permit.standing(),
+    };
+    decorate(response.headers_mut(), standing, permit.carrier(), headers);
     let Some(admission) = permit.into_admission() else {
         return response.map(ResponseBody::inner);
     };

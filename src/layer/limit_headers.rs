@@ -1,13 +1,17 @@
 //! How a caller is told of the limits of its key: `RateLimit` and `RateLimit-Policy`, of
 //! draft-ietf-httpapi-ratelimit-headers-11, and the older `X-RateLimit-*`.
 //!
-//! Every admitted answer may carry them, so they are written without formatting machinery, and with one
-//! allocation each.
+//! Every admitted answer may carry them, so they are written without formatting machinery, and what is
+//! always the same is written once.
+
+use std::cell::RefCell;
+use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::respond::whole_seconds;
-use crate::key::LimitStatus;
+use crate::key::RateLimit;
+use crate::limit::Standing;
 
 /// Which headers tell callers about their limits.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +38,12 @@ impl LimitHeaders {
         self.standard || self.legacy
     }
 
-    pub(super) fn insert(self, headers: &mut HeaderMap, status: &LimitStatus) {
-        let limit = &status.limit;
-        let reset = whole_seconds(status.resets_in);
+    pub(super) fn insert(self, headers: &mut HeaderMap, standing: Standing<'_>) {
+        let limit = standing.limit;
+        let reset = whole_seconds(standing.resets_in);
         if self.standard {
-            let window = limit.unit().duration().as_secs();
-            let policy = item(limit.name(), ";q=", limit.count().into(), ";w=", window);
-            let state = item(limit.name(), ";r=", status.remaining.into(), ";t=", reset);
+            let policy = policy(limit);
+            let state = item(limit.name(), ";r=", standing.remaining.into(), ";t=", reset);
             for (name, value) in [(POLICY, policy), (STATE, state)] {
                 if let Some(value) = value {
                     headers.insert(name, value);
@@ -50,13 +53,48 @@ impl LimitHeaders {
         if self.legacy {
             for (name, number) in [
                 ("x-ratelimit-limit", u64::from(limit.count())),
-                ("x-ratelimit-remaining", u64::from(status.remaining)),
+                ("x-ratelimit-remaining", u64::from(standing.remaining)),
                 ("x-ratelimit-reset", reset),
             ] {
                 headers.insert(name, HeaderValue::from(number));
             }
         }
     }
+}
+
+/// How many policies a thread has at hand. Keys share their limits, so there are few.
+const AT_HAND: usize = 8;
+
+type AtHand = [Option<(Arc<RateLimit>, HeaderValue)>; AT_HAND];
+
+thread_local! {
+    static POLICIES: RefCell<AtHand> = const { RefCell::new([const { None }; AT_HAND]) };
+}
+
+/// What `RateLimit-Policy` says of a limit. It is always the same, so each thread writes it once: threads
+/// that shared it would slow each other down by counting references.
+fn policy(limit: &Arc<RateLimit>) -> Option<HeaderValue> {
+    let at_hand = POLICIES.try_with(|policies| {
+        let mut policies = policies.try_borrow_mut().ok()?;
+        let address = Arc::as_ptr(limit).addr();
+        let place = policies.get_mut((address >> 4 ^ address >> 8) % AT_HAND)?;
+        if let Some((known, policy)) = place
+            && Arc::ptr_eq(known, limit)
+        {
+            return Some(policy.clone());
+        }
+        let policy = write_policy(limit)?;
+        *place = Some((Arc::clone(limit), policy.clone()));
+        Some(policy)
+    });
+    // A thread that is about to end has nothing at hand.
+    at_hand.unwrap_or_else(|_| write_policy(limit))
+}
+
+#[inline(never)]
+fn write_policy(limit: &RateLimit) -> Option<HeaderValue> {
+    let window = limit.unit().duration().as_secs();
+    item(limit.name(), ";q=", limit.count().into(), ";w=", window)
 }
 
 /// A quoted name with two parameters. Nothing, if the name is longer than any that is valid.
@@ -108,11 +146,10 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
-    use crate::key::RateLimit;
+    use crate::key::LimitStatus;
 
     #[test]
     fn the_fields_say_policy_and_state_of_the_limit() {
@@ -123,7 +160,7 @@ mod tests {
             standard: true,
             legacy: true,
         };
-        both.insert(&mut headers, &status);
+        both.insert(&mut headers, (&status).into());
         for (name, value) in [
             ("ratelimit-policy", r#""requests";q=60;w=60"#),
             ("ratelimit", r#""requests";r=59;t=1"#),
@@ -132,6 +169,19 @@ mod tests {
             ("x-ratelimit-reset", "1"),
         ] {
             assert_eq!(headers[name], value);
+        }
+    }
+
+    #[test]
+    fn policies_at_hand_are_told_apart() {
+        let limits: Vec<_> = (1..=100)
+            .map(|count| Arc::new(RateLimit::per_minute(count)))
+            .collect();
+        for _ in 0..3 {
+            for limit in &limits {
+                let expected = format!("\"default\";q={};w=60", limit.count());
+                assert_eq!(policy(limit).unwrap(), *expected);
+            }
         }
     }
 
@@ -147,7 +197,7 @@ mod tests {
         let status = LimitStatus::new(Arc::new(RateLimit::per_minute(60)), 1, Duration::ZERO);
         let mut headers = HeaderMap::new();
         headers.append("ratelimit", HeaderValue::from_static("\"other\";r=1"));
-        LimitHeaders::default().insert(&mut headers, &status);
+        LimitHeaders::default().insert(&mut headers, (&status).into());
         assert_eq!(headers.get_all("ratelimit").iter().count(), 1);
     }
 }

@@ -47,6 +47,7 @@ mod reading;
 mod respond;
 mod scope;
 mod service;
+mod shape;
 mod signed;
 mod ticket;
 mod turned_away;

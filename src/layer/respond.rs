@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::body_fault::BodyFault;
 use super::challenge::{Challenges, scope_list};
 use super::limit_headers::LimitHeaders;
+use super::shape::Shape;
 use crate::key::Carrier;
 use crate::key::LimitStatus;
+use crate::limit::Standing;
 use crate::rejection::{Rejection, RejectionKind, RejectionType};
 
 /// Turns a refusal into an answer.
@@ -56,11 +58,11 @@ struct Prepared {
     invalid: [OnceLock<Answer>; 2],
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Answer {
     status: StatusCode,
+    headers: HeaderMap,
     body: Bytes,
-    challenge: Option<HeaderValue>,
 }
 
 impl Prepared {
@@ -194,11 +196,10 @@ impl Respond for StandardResponder {
             return grpc(rejection, head);
         }
         let Some(prepared) = self.prepared.place(rejection, shape) else {
-            return self.answer(rejection, shape).response(rejection);
+            return self.answer(rejection, shape).into_response();
         };
-        prepared
-            .get_or_init(|| self.answer(rejection, shape))
-            .response(rejection)
+        let prepared = prepared.get_or_init(|| self.answer(rejection, shape));
+        prepared.clone().into_response()
     }
 }
 
@@ -209,70 +210,31 @@ impl StandardResponder {
             Shape::Mcp => self.json_rpc_body(rejection, kind),
             Shape::Api | Shape::Grpc => self.api_body(rejection, kind),
         };
-        let challenge = self.challenges.to(rejection, status);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        insert(
+            &mut headers,
+            WWW_AUTHENTICATE,
+            self.challenges.to(rejection, status),
+        );
+        let wait = rejection.retry_after().map(whole_seconds);
+        insert(&mut headers, RETRY_AFTER, wait.map(|wait| wait.to_string()));
         Answer {
             status,
+            headers,
             body: body.into(),
-            challenge: challenge.and_then(|value| HeaderValue::try_from(value).ok()),
         }
     }
 }
 
 impl Answer {
-    fn response(&self, rejection: &Rejection) -> Response<Bytes> {
-        let mut response = Response::new(self.body.clone());
+    fn into_response(self) -> Response<Bytes> {
+        let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = &self.challenge {
-            headers.insert(WWW_AUTHENTICATE, challenge.clone());
-        }
-        let wait = rejection
-            .retry_after()
-            .map(|wait| whole_seconds(wait).to_string());
-        insert(headers, RETRY_AFTER, wait);
+        *response.headers_mut() = self.headers;
         response
     }
-}
-
-/// In which of the three shapes a caller wants to be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Api,
-    Mcp,
-    Grpc,
-}
-
-const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-
-impl Shape {
-    fn of(head: &Parts) -> Self {
-        let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        if content_type.is_some_and(|value| value.starts_with(b"application/grpc")) {
-            Self::Grpc
-        } else if head.headers.contains_key(MCP_PROTOCOL_VERSION)
-            || (head.method == Method::POST && accepts_json_and_events(&head.headers))
-        {
-            Self::Mcp
-        } else {
-            Self::Api
-        }
-    }
-}
-
-fn accepts_json_and_events(headers: &HeaderMap) -> bool {
-    let accepts = |wanted: &str| {
-        let lines = headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|line| line.to_str().ok());
-        lines.flat_map(|line| line.split(',')).any(|range| {
-            let media_type = range.split(';').next().unwrap_or_default().trim();
-            media_type.eq_ignore_ascii_case(wanted)
-        })
-    };
-    accepts("application/json") && accepts("text/event-stream")
 }
 
 /// Never 404: MCP clients read that as the end of their session. Nor 400 towards them: they take
@@ -367,12 +329,12 @@ pub(super) struct Charged(pub(super) LimitStatus);
 /// What the layer adds to the response of an admitted request.
 pub(super) fn decorate(
     headers: &mut HeaderMap,
-    limit: Option<&LimitStatus>,
+    standing: Option<Standing<'_>>,
     carrier: Carrier,
     wanted: LimitHeaders,
 ) {
-    if let Some(limit) = limit {
-        wanted.insert(headers, limit);
+    if let Some(standing) = standing {
+        wanted.insert(headers, standing);
     }
     if carrier == Carrier::Path {
         conceal(headers);
@@ -386,7 +348,7 @@ pub(super) fn decorate_refusal(
     wanted: LimitHeaders,
 ) {
     if let Some(limit) = rejection.limit() {
-        wanted.insert(headers, limit);
+        wanted.insert(headers, limit.into());
     }
     if rejection.carrier() == Some(Carrier::Path) {
         conceal(headers);
@@ -414,6 +376,8 @@ pub(super) fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
     fn head(method: Method, headers: &[(&str, &str)]) -> Parts {
@@ -497,39 +461,6 @@ mod tests {
             assert_eq!(grpc.status(), 200);
             assert_eq!(grpc.headers()["grpc-status"], grpc_code);
             assert!(grpc.body().is_empty());
-        }
-    }
-
-    #[test]
-    fn the_shape_follows_the_request() {
-        for (method, headers, shape) in [
-            (Method::POST, MCP, Shape::Mcp),
-            (Method::GET, MCP, Shape::Api),
-            (
-                Method::GET,
-                &[("mcp-protocol-version", "2026-07-28")][..],
-                Shape::Mcp,
-            ),
-            (
-                Method::POST,
-                &[("accept", "application/json")][..],
-                Shape::Api,
-            ),
-            (
-                Method::POST,
-                &[
-                    ("accept", "text/event-stream;q=0.5"),
-                    ("accept", "application/json"),
-                ][..],
-                Shape::Mcp,
-            ),
-            (
-                Method::POST,
-                &[("content-type", "application/grpc")][..],
-                Shape::Grpc,
-            ),
-        ] {
-            assert_eq!(Shape::of(&head(method, headers)), shape, "{headers:?}");
         }
     }
 

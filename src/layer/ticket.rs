@@ -17,7 +17,7 @@ use crate::context::KeyContext;
 use crate::gate::{Caller, Gate, Permit};
 use crate::key::{Carrier, CredentialId, KeyId};
 use crate::rejection::{Rejection, RejectionKind};
-use crate::usage::{KnownName, Note, OTHER, Operation, Recorder, Started, UsageStatus};
+use crate::usage::{Ended, KnownName, Note, OTHER, Operation, Recorder, UsageStatus};
 
 /// How the integrator names requests: nothing for those that are named after their method.
 pub(super) type NameRequest = dyn Fn(&Parts) -> Option<String> + Send + Sync;
@@ -99,7 +99,8 @@ pub(super) struct Ticket {
 /// What is to be noted.
 #[derive(Debug)]
 struct Pending {
-    started: Option<Started>,
+    /// When it was let through, in ticks.
+    since: u64,
     server: u16,
     cost: u32,
     method: KnownName,
@@ -125,7 +126,7 @@ impl Ticket {
     /// For a request that was admitted, before the inner service is called.
     #[inline]
     pub(super) fn new(permit: Permit, head: &mut Parts, gate: &Gate, naming: &Naming) -> Self {
-        let pending = gate.usage().map(|usage| {
+        let pending = gate.usage().map(|_| {
             let is_inside = !permit.is_watched();
             let more = if is_inside || naming.operation.is_some() {
                 More::of(head, gate, naming, is_inside)
@@ -133,7 +134,7 @@ impl Ticket {
                 None
             };
             Pending {
-                started: usage.begin(),
+                since: permit.since(),
                 server: naming.server,
                 cost: gate.cost(),
                 method: name_of(&head.method),
@@ -153,12 +154,13 @@ impl Ticket {
         status: StatusCode,
         extensions: &Extensions,
     ) -> Option<Permit> {
-        if let Some(pending) = self.pending.take() {
-            let (status, rejection) = match extensions.get::<Rejection>() {
-                None => (UsageStatus::of_code(status.as_u16()), None),
-                Some(rejection) => (UsageStatus::Denied, Some(rejection)),
-            };
-            pending.note(self.permit.as_ref(), status, rejection);
+        if let Some(pending) = &self.pending {
+            let status = UsageStatus::of_code(status.as_u16());
+            match extensions.get::<Rejection>() {
+                None => pending.note(self.permit.as_ref(), status),
+                Some(rejection) => pending.note_denied(self.permit.as_ref(), rejection),
+            }
+            self.pending = None;
         }
         self.permit.take()
     }
@@ -172,7 +174,7 @@ impl Ticket {
     #[cold]
     fn ended(&mut self, status: UsageStatus) {
         if let Some(pending) = self.pending.take() {
-            pending.note(self.permit.as_ref(), status, None);
+            pending.note(self.permit.as_ref(), status);
         }
     }
 }
@@ -204,79 +206,79 @@ impl More {
 }
 
 impl Pending {
+    /// Notes how a request ended that was let through.
     #[inline]
-    fn note(self, permit: Option<&Permit>, status: UsageStatus, rejection: Option<&Rejection>) {
-        if let Some(more) = &self.more {
-            return self.note_named(more, permit, status, rejection);
+    fn note(&self, permit: Option<&Permit>, status: UsageStatus) {
+        if self.more.is_some() {
+            return self.note_named(permit, status);
         }
         if let Some((usage, caller)) = permit.and_then(Permit::noted) {
-            let note = self.of(
-                usage,
-                caller,
-                Operation::Known(self.method),
+            let ended = Ended {
+                key: caller.key,
+                credential: caller.credential,
+                carrier: caller.carrier,
+                server: self.server,
+                method: self.method,
                 status,
-                rejection,
-            );
-            usage.note(&note);
+                cost: self.cost,
+            };
+            usage.note_ended(ended, self.since);
         }
     }
 
     #[inline(never)]
-    fn note_named(
-        &self,
-        more: &More,
-        permit: Option<&Permit>,
-        status: UsageStatus,
-        rejection: Option<&Rejection>,
-    ) {
-        let inside = more.inside.as_ref();
-        let noted = match inside {
-            Some(inside) => inside
-                .gate
-                .usage()
-                .map(|usage| (usage, Caller::from(&inside.key))),
-            None => permit.and_then(Permit::noted),
-        };
-        let Some((usage, caller)) = noted else { return };
-        let asked = inside.map(|inside| &*inside.slot.0);
-        let name = asked.and_then(|asked| asked.operation.get());
-        let name = more.name.as_deref().or(name.map(|name| &**name));
-        let operation = name.map_or(Operation::Known(self.method), Operation::text);
-        let mut note = self.of(usage, caller, operation, status, rejection);
-        if let Some(asked) = asked {
-            note.cost = asked.cost.get().copied().unwrap_or(0);
+    fn note_named(&self, permit: Option<&Permit>, status: UsageStatus) {
+        if let Some((usage, note)) = self.any_note(permit, status) {
+            usage.note_any_ended(note, self.since);
         }
-        if rejection.is_some() {
-            note.cost = 0;
-        }
-        usage.note(&note);
     }
 
-    #[inline]
-    fn of<'n>(
-        &self,
-        usage: &Recorder,
-        caller: Caller,
-        operation: Operation<'n>,
+    /// Notes a request that a layer inside turned away, which was let through here.
+    #[cold]
+    fn note_denied(&self, permit: Option<&Permit>, rejection: &Rejection) {
+        if let Some((usage, mut note)) = self.any_note(permit, UsageStatus::Denied) {
+            note.outcome = number_of(rejection.kind());
+            if self.more.is_some() {
+                note.cost = 0;
+            }
+            usage.note_now(&note);
+        }
+    }
+
+    /// The note of a request, with whatever a layer inside has left word of.
+    fn any_note<'a>(
+        &'a self,
+        permit: Option<&'a Permit>,
         status: UsageStatus,
-        rejection: Option<&Rejection>,
-    ) -> Note<'n> {
-        Note {
+    ) -> Option<(&'a Recorder, Note<'a>)> {
+        let more = self.more.as_deref();
+        let inside = more.and_then(|more| more.inside.as_ref());
+        let (usage, caller) = match inside {
+            Some(inside) => (inside.gate.usage()?, Caller::from(&inside.key)),
+            None => permit.and_then(Permit::noted)?,
+        };
+        let asked = inside.map(|inside| &*inside.slot.0);
+        let name = asked.and_then(|asked| asked.operation.get());
+        let given = more.and_then(|more| more.name.as_deref());
+        let name = given.or(name.map(|name| &**name));
+        let cost = match asked {
+            Some(asked) => asked.cost.get().copied().unwrap_or(0),
+            None => self.cost,
+        };
+        let note = Note {
             key: Some(caller.key),
             credential: Some(caller.credential),
             carrier: Some(caller.carrier),
             server: self.server,
-            operation,
-            outcome: rejection.map_or(0, |rejection| number_of(rejection.kind())),
+            operation: name.map_or(Operation::Known(self.method), Operation::text),
+            outcome: 0,
             status,
-            cost: self.cost,
-            time: match rejection {
-                None => usage.took(self.started),
-                Some(_) => None,
-            },
+            cost,
+            time: None,
             address: None,
             is_sighting: false,
-        }
+        };
+        Some((usage, note))
     }
 }
 

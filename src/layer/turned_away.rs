@@ -11,10 +11,11 @@ use http_body::Body;
 use super::ResponseBody;
 use super::drain::Drain;
 
-/// A refused request. In boxes, so that the futures of admitted ones stay small.
+/// A refused request. What an admitted one needs takes as much room as the answer, so that need not
+/// stand elsewhere; the body may be large.
 #[derive(Debug)]
 pub(super) struct TurnedAway<B> {
-    answer: Option<Box<Response<Bytes>>>,
+    answer: Option<Response<Bytes>>,
     rest: Option<Pin<Box<Drain<B>>>>,
 }
 
@@ -22,7 +23,7 @@ impl<B> TurnedAway<B> {
     /// After as much of the body was read as is worth it.
     pub(super) fn with(answer: Response<Bytes>) -> Self {
         Self {
-            answer: Some(Box::new(answer)),
+            answer: Some(answer),
             rest: None,
         }
     }
@@ -32,7 +33,7 @@ impl<B: Body> TurnedAway<B> {
     /// Before the body was read.
     pub(super) fn unread(answer: Response<Bytes>, head: &Parts, body: B) -> Self {
         Self {
-            answer: Some(Box::new(answer)),
+            answer: Some(answer),
             rest: Drain::of(head, body).map(Box::pin),
         }
     }

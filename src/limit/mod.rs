@@ -9,7 +9,7 @@ mod quota;
 mod shared;
 
 pub(crate) use failures::FailureLimiter;
-pub(crate) use local::{Exhausted, LimitSet, Standing};
+pub(crate) use local::{Exhausted, Left, LimitRules, LimitSet, Standing};
 pub(crate) use quota::{QuotaSet, Withdrawal};
 pub(crate) use shared::{Answer, Taking};
 pub use shared::{Charge, Decision, OutageMode, SharedLimiter, SharedLimits};

@@ -10,6 +10,8 @@
 //! it stands still, and when it has passed nothing cached is honoured.
 
 mod alarm;
+mod card;
+mod charter;
 mod follower;
 mod key;
 mod registry;
@@ -23,9 +25,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub(crate) use self::charter::Charter;
+use self::charter::Charters;
 use self::follower::Position;
-use self::key::Reading;
-pub(crate) use self::key::{KeyState, LastUsed, LiveKey, SecretRef, Snapshot, Standing, Terms};
+pub(crate) use self::key::{Allowance, KeyState, LiveKey, Reliance, SecretRef, Snapshot, Standing};
+use self::key::{Reading, Row};
 pub(crate) use self::registry::Stale;
 use self::registry::{Generation, Registry};
 use self::uses::Board;
@@ -47,6 +51,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Live {
     registry: Registry<LiveKey>,
+    charters: Charters,
     resolver: Arc<Resolver>,
     store: Arc<dyn KeyStore>,
     ledger: Arc<dyn QuotaLedger>,
@@ -91,6 +96,7 @@ impl Live {
             .map_err(|_| timed_out())??;
         let live = Arc::new(Self {
             registry: Registry::new(SHARDS, DEFINITIONS),
+            charters: Charters::default(),
             resolver,
             ledger,
             store,
@@ -130,13 +136,23 @@ impl Live {
         let owner = record.owner.clone().map(Subject::Owner);
         let plan = record.plan.clone().map(Subject::Plan);
         let definitions: Vec<u64> = owner.iter().chain(&plan).map(hash_of).collect();
+        let row = self.row(record, &rights, read);
         Ok(self.registry.adopt(
             record.id.as_u128(),
             &definitions,
             generation,
-            || LiveKey::new(KeyState::new(record, &rights, read)),
-            |live| live.offer(record, &rights, read),
+            || LiveKey::new(KeyState::new(&row)),
+            |live| live.offer(&row),
         ))
+    }
+
+    fn row<'a>(&self, record: &'a KeyRecord, rights: &'a Rights, read: Reading) -> Row<'a> {
+        Row {
+            record,
+            rights,
+            charter: self.charters.of(&rights.info),
+            read,
+        }
     }
 
     /// Announces that `record` was committed.
@@ -154,7 +170,7 @@ impl Live {
                         owner_permits: true,
                         good_for: None,
                     };
-                    live.announce(record, &rights, read);
+                    live.announce(&self.row(record, &rights, read));
                 }
                 // Its owner or plan have to be asked first.
                 None => live.distrust(),
@@ -170,8 +186,8 @@ impl Live {
         let hashes: Vec<u64> = subjects.iter().map(hash_of).collect();
         self.registry.change_all(&hashes, |live| {
             let state = live.state();
-            let owner = state.terms.info.owner.clone().map(Subject::Owner);
-            let plan = state.terms.info.plan.clone().map(Subject::Plan);
+            let owner = state.owner().cloned().map(Subject::Owner);
+            let plan = state.plan().cloned().map(Subject::Plan);
             if owner
                 .iter()
                 .chain(&plan)
@@ -248,12 +264,8 @@ impl Live {
         let ticks = self.clock.now().ticks;
         self.registry.sweep(|live| {
             let state = live.state();
-            let holds_none = state
-                .terms
-                .quotas
-                .as_ref()
-                .is_none_or(|held| held.is_empty());
-            !state.terms.limits.is_idle(ticks) || !holds_none
+            let holds_none = state.quotas.as_ref().is_none_or(|held| held.is_empty());
+            !state.limits.is_idle(ticks) || !holds_none
         });
     }
 

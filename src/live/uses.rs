@@ -104,7 +104,7 @@ impl Live {
     ) -> Result<(), Error> {
         let (quotas, id) = {
             let state = key.state();
-            (state.terms.quotas.clone(), state.terms.info.id)
+            (state.quotas.clone(), state.id())
         };
         let Some(quotas) = quotas else {
             return Ok(());
@@ -167,7 +167,7 @@ impl Live {
         while let Some(key) = holding.keys.last() {
             let (quotas, id) = {
                 let state = key.state();
-                (state.terms.quotas.clone(), state.terms.info.id)
+                (state.quotas.clone(), state.id())
             };
             let ticks = self.clock.now().ticks;
             let holds_nothing = match quotas {

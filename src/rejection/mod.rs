@@ -11,22 +11,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::key::Carrier;
-use crate::key::{KeyId, KeyInfo, LimitStatus, Quota, Scope, ScopeSet};
-
 pub use self::kind::{RejectionKind, RejectionType};
+use crate::key::{Carrier, Connection, KeyId, LimitStatus, Quota, Scope, ScopeSet};
 
 /// Why a request is turned away.
 #[derive(Clone)]
-pub struct Rejection(Arc<Facts>);
+pub struct Rejection {
+    kind: RejectionKind,
+    carrier: Option<Carrier>,
+    /// None if it says what rejections of its kind say, and nothing else: a flood of wrong keys is
+    /// answered without memory for each.
+    more: Option<Arc<More>>,
+}
 
 #[derive(Clone)]
-struct Facts {
-    kind: RejectionKind,
+struct More {
     code: &'static str,
     message: Cow<'static, str>,
     key: Option<KeyId>,
-    carrier: Option<Carrier>,
     scopes: Arc<[Scope]>,
     retry_after: Option<Duration>,
     limit: Option<LimitStatus>,
@@ -43,31 +45,50 @@ pub(crate) enum StepUp {
     Nothing,
 }
 
-// Most requests are admitted: whatever makes a rejection is kept out of their way.
-impl Rejection {
-    /// A rejection with the standard code and message of its kind.
-    #[cold]
-    pub fn new(kind: RejectionKind) -> Self {
-        Self(Arc::new(Facts {
-            kind,
+impl More {
+    /// What rejections of this kind say.
+    fn usual(kind: RejectionKind) -> Self {
+        Self {
             code: kind.code(),
             message: Cow::Borrowed(kind.message()),
             key: None,
-            carrier: None,
             scopes: Arc::default(),
             retry_after: None,
             limit: None,
             quota: None,
             step_up: None,
-        }))
+        }
+    }
+}
+
+// Most requests are admitted: whatever makes a rejection is kept out of their way.
+impl Rejection {
+    /// A rejection with the standard code and message of its kind.
+    #[cold]
+    pub fn new(kind: RejectionKind) -> Self {
+        Self {
+            kind,
+            carrier: None,
+            more: None,
+        }
+    }
+
+    #[cold]
+    fn more_mut(&mut self) -> &mut More {
+        let usual = || Arc::new(More::usual(self.kind));
+        Arc::make_mut(self.more.get_or_insert_with(usual))
+    }
+
+    fn more(&self) -> Option<&More> {
+        self.more.as_deref()
     }
 
     /// A refusal by a policy of your own, under your own code (such as `outside_office_hours`).
     pub fn by_policy(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         let mut rejection = Self::new(RejectionKind::Policy);
-        let facts = Arc::make_mut(&mut rejection.0);
-        facts.code = code;
-        facts.message = message.into();
+        let more = rejection.more_mut();
+        more.code = code;
+        more.message = message.into();
         rejection
     }
 
@@ -75,7 +96,7 @@ impl Rejection {
     #[cold]
     pub fn scope_missing(required: Arc<[Scope]>) -> Self {
         let mut rejection = Self::new(RejectionKind::ScopeMissing);
-        Arc::make_mut(&mut rejection.0).scopes = required;
+        rejection.more_mut().scopes = required;
         rejection
     }
 
@@ -83,7 +104,7 @@ impl Rejection {
     #[cold]
     pub fn rate_limited(limit: LimitStatus, retry_after: Duration) -> Self {
         let mut rejection = Self::new(RejectionKind::RateLimited).retry_after_wait(retry_after);
-        Arc::make_mut(&mut rejection.0).limit = Some(limit);
+        rejection.more_mut().limit = Some(limit);
         rejection
     }
 
@@ -91,19 +112,19 @@ impl Rejection {
     #[cold]
     pub fn quota_exceeded(quota: Quota, retry_after: Duration) -> Self {
         let mut rejection = Self::new(RejectionKind::QuotaExceeded).retry_after_wait(retry_after);
-        Arc::make_mut(&mut rejection.0).quota = Some(quota);
+        rejection.more_mut().quota = Some(quota);
         rejection
     }
 
     /// Whether it says what rejections of its kind say, and nothing else.
     pub(crate) fn says_the_usual(&self) -> bool {
-        self.0.code == self.0.kind.code() && self.0.message == self.0.kind.message()
+        self.code() == self.kind.code() && self.message() == self.kind.message()
     }
 
     /// The same rejection with a sentence of its own.
     #[must_use]
     pub(crate) fn saying(mut self, message: String) -> Self {
-        Arc::make_mut(&mut self.0).message = message.into();
+        self.more_mut().message = message.into();
         self
     }
 
@@ -111,7 +132,7 @@ impl Rejection {
     #[must_use]
     #[cold]
     pub fn retry_after_wait(mut self, wait: Duration) -> Self {
-        Arc::make_mut(&mut self.0).retry_after = Some(wait);
+        self.more_mut().retry_after = Some(wait);
         self
     }
 
@@ -119,18 +140,18 @@ impl Rejection {
     #[must_use]
     #[cold]
     pub fn of_key(mut self, id: KeyId) -> Self {
-        Arc::make_mut(&mut self.0).key = Some(id);
+        self.more_mut().key = Some(id);
         self
     }
 
-    /// The same rejection, of the proven key of which this is known.
+    /// The same rejection, of the proven key `id`, which may be a connection, with these scopes.
     #[must_use]
     #[cold]
-    pub(crate) fn of(self, key: &KeyInfo) -> Self {
-        let mut rejection = self.of_key(key.id);
-        if let (RejectionKind::ReadOnly, Some(connection)) = (rejection.kind(), &key.connection) {
-            Arc::make_mut(&mut rejection.0).step_up = Some(match connection.may_have_full {
-                true => StepUp::FullAccess(key.scopes.clone()),
+    pub(crate) fn of(self, id: KeyId, connection: Option<&Connection>, scopes: &ScopeSet) -> Self {
+        let mut rejection = self.of_key(id);
+        if let (RejectionKind::ReadOnly, Some(connection)) = (rejection.kind(), connection) {
+            rejection.more_mut().step_up = Some(match connection.may_have_full {
+                true => StepUp::FullAccess(scopes.clone()),
                 false => StepUp::Nothing,
             });
         }
@@ -141,58 +162,59 @@ impl Rejection {
     #[must_use]
     #[cold]
     pub(crate) fn presented_in(mut self, carrier: Carrier) -> Self {
-        Arc::make_mut(&mut self.0).carrier = Some(carrier);
+        self.carrier = Some(carrier);
         self
     }
 
     /// Why.
     pub fn kind(&self) -> RejectionKind {
-        self.0.kind
+        self.kind
     }
 
     /// The stable word for programs, such as `invalid_api_key`.
     pub fn code(&self) -> &'static str {
-        self.0.code
+        self.more().map_or(self.kind.code(), |more| more.code)
     }
 
     /// The sentence for people.
     pub fn message(&self) -> &str {
-        &self.0.message
+        self.more()
+            .map_or(self.kind.message(), |more| &more.message)
     }
 
     /// The key, if the caller proved to hold it.
     pub fn key_id(&self) -> Option<KeyId> {
-        self.0.key
+        self.more().and_then(|more| more.key)
     }
 
     /// Where a key was presented, if one was; the path, if one was presented there.
     pub fn carrier(&self) -> Option<Carrier> {
-        self.0.carrier
+        self.carrier
     }
 
     /// What the request needs, if a scope is missing. Never what the key holds.
     pub fn required_scopes(&self) -> &[Scope] {
-        &self.0.scopes
+        self.more().map_or(&[], |more| &more.scopes)
     }
 
     /// What would help, if it is known: where a connection may only read.
     pub(crate) fn step_up(&self) -> Option<&StepUp> {
-        self.0.step_up.as_ref()
+        self.more().and_then(|more| more.step_up.as_ref())
     }
 
     /// How long to wait before trying again, if waiting helps. For a quota, until its next period.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
+        self.more().and_then(|more| more.retry_after)
     }
 
     /// The limit that is used up, if one is.
     pub fn limit(&self) -> Option<&LimitStatus> {
-        self.0.limit.as_ref()
+        self.more().and_then(|more| more.limit.as_ref())
     }
 
     /// The quota that is used up, if one is.
     pub fn quota(&self) -> Option<&Quota> {
-        self.0.quota.as_ref()
+        self.more().and_then(|more| more.quota.as_ref())
     }
 }
 

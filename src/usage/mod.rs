@@ -31,7 +31,7 @@ pub use self::query::{
     UsageCounts, UsageDimension, UsageOf, UsagePoint, UsageQuery, UsageRequest, UsageStep,
 };
 pub use self::recorder::UsageStats;
-pub(crate) use self::recorder::{Keeping, KnownName, Note, Operation, Recorder, Started};
+pub(crate) use self::recorder::{Ended, Keeping, KnownName, Note, Operation, Recorder};
 pub use self::sink::{UsageRetention, UsageSink};
 
 /// The longest name of a server or an operation, in bytes. Longer ones are cut.

@@ -87,7 +87,10 @@ impl ProofCache {
 
     pub(super) fn recall(&self, fingerprint: Fingerprint) -> Memory {
         let number = fingerprint.as_u128();
-        if let Some(proof) = self.proofs.get(&number) {
+        // First only looked for, so that a flood of wrong keys is no news for what stays in the cache.
+        if self.proofs.contains_key(&number)
+            && let Some(proof) = self.proofs.get(&number)
+        {
             return Memory::Proof(proof);
         }
         match self.failures.get(&number) {
@@ -166,5 +169,28 @@ impl Hasher for Identity {
 
     fn write_u128(&mut self, number: u128) {
         self.0 = number as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::testing::records::record;
+    use crate::verify::Fingerprinter;
+
+    #[test]
+    fn a_proof_in_use_that_has_had_to_go_is_taken_back() {
+        let cache = ProofCache::new(10, Arc::new(SystemClock::new()));
+        let record = record(1);
+        let live = Arc::new(LiveKey::of(&record));
+        let proof = Proof::new(live, record.credentials.first().unwrap().into());
+        let text = Fingerprinter::random().of(b"text");
+        for _ in 0..2 {
+            assert!(matches!(cache.recall(text), Memory::Nothing));
+            cache.touch(text, &proof);
+            assert!(matches!(cache.recall(text), Memory::Proof(_)));
+            cache.proofs.invalidate(&text.as_u128());
+        }
     }
 }

@@ -8,17 +8,13 @@
 //!    live state, which counts only while the live key, which all threads share, says that it has not
 //!    changed: that is asked each time. What a pass notes beside follows from that copy alone.
 //! 2. A deleted key is not found here.
-//! 3. One hit in [`TOUCH_EVERY`] asks the cache as well, so that it knows what is in use.
-//! 4. What a thread hands out is its own. Counting references to it disturbs no other thread.
-//! 5. Nothing in it keeps a set of keys alive that was dropped.
+//! 3. What a thread hands out is its own. Counting references to it disturbs no other thread.
+//! 4. Nothing in it keeps a set of keys alive that was dropped.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use super::{Fingerprint, Pass};
-
-/// How many hits there are for each question to the shared cache.
-const TOUCH_EVERY: u8 = 64;
 
 /// How long a key in use is defended against others that fall on its place: so many of them must come
 /// for each time it was used since, and no more than that often.
@@ -34,14 +30,6 @@ pub(super) struct Fronts {
     mark: Arc<()>,
     /// How many shelves a table has: a power of two, or zero for no tables.
     shelves: usize,
-}
-
-/// What a thread remembers of a text.
-pub(super) enum Memory {
-    Known(Arc<Pass>),
-    /// It is known, but it is time to ask the cache too.
-    Touch(Arc<Pass>),
-    Nothing,
 }
 
 thread_local! {
@@ -61,7 +49,6 @@ struct Shelf {
     /// Parts of the fingerprints. The whole is in the pass.
     tags: [u32; WAYS],
     passes: [Option<Arc<Pass>>; WAYS],
-    hits: [u8; WAYS],
     defence: [u8; WAYS],
 }
 
@@ -69,20 +56,14 @@ struct Shelf {
 struct Place<'s> {
     tag: &'s mut u32,
     pass: &'s mut Option<Arc<Pass>>,
-    hits: &'s mut u8,
     defence: &'s mut u8,
 }
 
 impl Shelf {
     fn places(&mut self) -> impl Iterator<Item = Place<'_>> {
-        let numbers = self.hits.iter_mut().zip(&mut self.defence);
-        let places = self.tags.iter_mut().zip(&mut self.passes).zip(numbers);
-        places.map(|((tag, pass), (hits, defence))| Place {
-            tag,
-            pass,
-            hits,
-            defence,
-        })
+        let places = self.tags.iter_mut().zip(&mut self.passes);
+        let places = places.zip(&mut self.defence);
+        places.map(|((tag, pass), defence)| Place { tag, pass, defence })
     }
 
     fn place_of(&mut self, fingerprint: Fingerprint) -> Option<Place<'_>> {
@@ -110,21 +91,14 @@ impl Fronts {
     }
 
     /// What this thread remembers of a text.
-    pub(super) fn recall(&self, fingerprint: Fingerprint) -> Memory {
+    pub(super) fn recall(&self, fingerprint: Fingerprint) -> Option<Arc<Pass>> {
         self.with_shelf(fingerprint, |shelf| {
             let place = shelf.place_of(fingerprint)?;
             let pass = place.pass.as_ref()?;
             pass.fetch();
-            let pass = Arc::clone(pass);
-            *place.hits = place.hits.wrapping_add(1);
             *place.defence = place.defence.saturating_add(1).min(DEFENCE);
-            Some(if place.hits.is_multiple_of(TOUCH_EVERY) {
-                Memory::Touch(pass)
-            } else {
-                Memory::Known(pass)
-            })
+            Some(Arc::clone(pass))
         })
-        .unwrap_or(Memory::Nothing)
     }
 
     /// Remembers a pass on this thread, unless all its places are taken by ones that are used more
@@ -143,7 +117,6 @@ impl Fronts {
             } else {
                 *least.tag = tag_of(fingerprint);
                 *least.pass = Some(Arc::clone(pass));
-                *least.hits = 0;
             }
             Some(())
         });
@@ -220,23 +193,6 @@ mod tests {
         Arc::new(Pass::new(text, Proof::new(live, secret), Carrier::Bearer))
     }
 
-    fn known(fronts: &Fronts, text: Fingerprint) -> Option<Arc<Pass>> {
-        match fronts.recall(text) {
-            Memory::Known(pass) | Memory::Touch(pass) => Some(pass),
-            Memory::Nothing => None,
-        }
-    }
-
-    #[test]
-    fn one_hit_in_many_asks_the_cache() {
-        let (fronts, text) = (Fronts::new(16), Fingerprinter::random().of(b"text"));
-        fronts.remember(&pass(text, 1));
-        let touches = (0..u32::from(TOUCH_EVERY) * 3)
-            .filter(|_| matches!(fronts.recall(text), Memory::Touch(_)))
-            .count();
-        assert_eq!(touches, 3);
-    }
-
     #[test]
     fn a_place_goes_to_whom_it_is_worth_most() {
         let (fronts, texts) = (Fronts::new(1), Fingerprinter::random());
@@ -249,24 +205,24 @@ mod tests {
         for _ in 0..100 {
             for pass in &busy {
                 assert!(Arc::ptr_eq(
-                    &known(&fronts, pass.fingerprint()).unwrap(),
+                    &fronts.recall(pass.fingerprint()).unwrap(),
                     pass
                 ));
             }
             fronts.remember(&rare);
-            assert!(known(&fronts, rare.fingerprint()).is_none());
+            assert!(fronts.recall(rare.fingerprint()).is_none());
         }
         // They are not used any more, so one gives way before long.
         for _ in 0..=WAYS * usize::from(DEFENCE) {
             fronts.remember(&rare);
         }
         assert!(Arc::ptr_eq(
-            &known(&fronts, rare.fingerprint()).unwrap(),
+            &fronts.recall(rare.fingerprint()).unwrap(),
             &rare
         ));
         let left = busy
             .iter()
-            .filter(|pass| known(&fronts, pass.fingerprint()).is_some());
+            .filter(|pass| fronts.recall(pass.fingerprint()).is_some());
         assert_eq!(left.count(), WAYS - 1);
     }
 
@@ -275,13 +231,13 @@ mod tests {
         let text = Fingerprinter::random().of(b"text");
         let (one, other) = (Fronts::new(16), Fronts::new(16));
         one.remember(&pass(text, 1));
-        assert!(known(&one, text).is_some());
-        assert!(known(&other, text).is_none());
+        assert!(one.recall(text).is_some());
+        assert!(other.recall(text).is_none());
         std::thread::scope(|scope| {
-            scope.spawn(|| assert!(known(&one, text).is_none()));
+            scope.spawn(|| assert!(one.recall(text).is_none()));
         });
         one.forget(text);
-        assert!(known(&one, text).is_none());
+        assert!(one.recall(text).is_none());
     }
 
     #[test]
@@ -301,6 +257,6 @@ mod tests {
         let text = Fingerprinter::random().of(b"text");
         let none = Fronts::new(0);
         none.remember(&pass(text, 1));
-        assert!(known(&none, text).is_none());
+        assert!(none.recall(text).is_none());
     }
 }

@@ -30,14 +30,14 @@ use self::cache::{Chapter, Memory};
 pub(crate) use self::cache::{Proof, ProofCache};
 pub(crate) use self::fingerprint::{Fingerprint, Fingerprinter};
 use self::flight::Flights;
-use self::front::{Fronts, Memory as Remembered};
+use self::front::Fronts;
 pub(crate) use self::pass::Pass;
 pub use self::pepper::Pepper;
 pub(crate) use self::pepper::Peppers;
 use self::pool::{HashPool, Memory as Blocks};
 pub(crate) use self::scheme::StoredHash;
 pub use self::scheme::{Argon2Params, InvalidArgon2Params};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind};
 use crate::event::Events;
 use crate::key::{ApiKey, Carrier, Credential, CredentialId, Handle, KeyRecord, ParsedKey};
@@ -174,14 +174,7 @@ impl Verifier {
     /// The pass for a text, if this thread has it at hand. Neither waits nor, while nothing changes,
     /// allocates.
     pub(crate) fn at_hand(&self, fingerprint: Fingerprint, carrier: Carrier) -> Option<Arc<Pass>> {
-        let pass = match self.fronts.recall(fingerprint) {
-            Remembered::Known(pass) => pass,
-            Remembered::Touch(pass) => {
-                self.work.cache.touch(fingerprint, pass.proof());
-                pass
-            }
-            Remembered::Nothing => return None,
-        };
+        let pass = self.fronts.recall(fingerprint)?;
         if pass.carrier() == carrier && pass.is_current() {
             return Some(pass);
         }
@@ -199,6 +192,14 @@ impl Verifier {
             Memory::Proof(proof) => Recall::Pass(self.keep(Pass::new(fingerprint, proof, carrier))),
             Memory::Failure(kind) => Recall::Failure(kind),
             Memory::Nothing => Recall::Nothing,
+        }
+    }
+
+    /// Notes that a pass is in use, as often as that is news, so that the cache knows it too.
+    #[cold]
+    pub(crate) fn note_use(&self, pass: &Pass, now: Timestamp) {
+        if pass.is_due(now) {
+            self.work.cache.touch(pass.fingerprint(), pass.proof());
         }
     }
 
@@ -250,7 +251,7 @@ impl Verifier {
         key: &ApiKey,
         id: CredentialId,
         parsed: (Handle, String),
-        created_at: crate::clock::Timestamp,
+        created_at: Timestamp,
     ) -> Result<Credential, Error> {
         self.work.enrol(key, id, parsed, created_at).await
     }
@@ -378,7 +379,7 @@ impl Work {
     }
 
     async fn renew(&self, proof: &Proof) -> Result<(), Error> {
-        let id = proof.live().state().terms.info.id;
+        let id = proof.live().state().id();
         for _ in 0..ATTEMPTS {
             let read_at = self.live.capture();
             let lookup = async {
@@ -409,7 +410,7 @@ impl Work {
         key: &ApiKey,
         id: CredentialId,
         (handle, prefix): (Handle, String),
-        created_at: crate::clock::Timestamp,
+        created_at: Timestamp,
     ) -> Result<Credential, Error> {
         let text = key.expose_secret().as_bytes();
         let owned = Zeroizing::new(Box::<[u8]>::from(text));

@@ -7,7 +7,8 @@ use http::{HeaderValue, Response, StatusCode};
 
 use super::stated::is_modern;
 use super::{DenialStyle, McpLayer};
-use crate::key::{KeyId, KeyInfo};
+use crate::context::Brief;
+use crate::key::KeyId;
 use crate::layer::Respond;
 use crate::layer::guard::json_rpc_answer;
 use crate::layer::respond::{Charged, StandardResponder};
@@ -37,15 +38,19 @@ pub(super) enum Refusal {
     },
 }
 
+fn of(rejection: Rejection, key: Brief<'_>) -> Rejection {
+    rejection.of(key.id, key.connection, key.scopes)
+}
+
 impl McpLayer {
     /// The answer to a request that is not passed on.
-    pub(super) fn refuse(&self, refusal: Refusal, head: &Parts, key: &KeyInfo) -> Response<Bytes> {
+    pub(super) fn refuse(&self, refusal: Refusal, head: &Parts, key: Brief<'_>) -> Response<Bytes> {
         let style = self.settings.style;
         match refusal {
-            Refusal::Request(rejection) => self.by_http(rejection.of(key), head),
+            Refusal::Request(rejection) => self.by_http(of(rejection, key), head),
             Refusal::Unreadable(fault) => unreadable(fault, key.id),
             Refusal::Denied { id, method, denied } => {
-                let rejection = rejection_of(&denied).of(key);
+                let rejection = of(rejection_of(&denied), key);
                 log(&rejection);
                 match (id, style) {
                     (None, _) => accepted(rejection),
@@ -98,12 +103,12 @@ impl McpLayer {
         &self,
         entries: &[(Box<str>, Box<str>, Option<Denied>)],
         head: &Parts,
-        key: &KeyInfo,
+        key: Brief<'_>,
     ) -> Response<Bytes> {
         let first = entries.iter().find_map(|(_, _, denied)| denied.as_ref());
         let rejection =
             first.map_or_else(|| Rejection::new(RejectionKind::ToolDenied), rejection_of);
-        let rejection = rejection.of(key);
+        let rejection = of(rejection, key);
         log(&rejection);
         if entries.is_empty() {
             return accepted(rejection);

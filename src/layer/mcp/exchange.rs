@@ -43,7 +43,7 @@ impl Exchange {
         self.bind_session(&mut response);
         self.tell_limit(&mut response);
         let filter = match self.filter.take() {
-            None if self.method == Method::GET => self.layer.stream_filter(self.key.key()),
+            None if self.method == Method::GET => self.layer.stream_filter(&self.key.brief()),
             filter => filter,
         };
         let Some(filter) = filter else {
@@ -149,7 +149,7 @@ impl Exchange {
             return;
         };
         let bound = session.to_str().ok().and_then(|session| {
-            HeaderValue::from_str(&sessions.bind(session, holder(self.key.key()))).ok()
+            HeaderValue::from_str(&sessions.bind(session, holder(&self.key.brief()))).ok()
         });
         match bound {
             Some(bound) => headers.insert(SESSION_ID, bound),

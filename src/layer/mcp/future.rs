@@ -249,7 +249,7 @@ impl<S> Call<S> {
     }
 
     fn refused<B, R, F>(&self, refusal: Refusal) -> State<S, B, R, F> {
-        let answer = self.layer.refuse(refusal, &self.head, self.key.key());
+        let answer = self.layer.refuse(refusal, &self.head, self.key.brief());
         State::Refused {
             turned_away: TurnedAway::with(answer),
         }

@@ -1,14 +1,15 @@
 //! Whose sessions and tasks are.
 
-use crate::key::{Connection, KeyId, KeyInfo, OwnerId};
+use crate::context::Brief;
+use crate::key::{Connection, KeyId, OwnerId};
 
 /// What stands for whoever holds sessions and tasks: the key, or of a connection the program and the
 /// person who lets it in.
 ///
 /// A program that is refused for want of a right has its person let it in anew, and comes back with
 /// another key in the midst of a session.
-pub(super) fn holder(key: &KeyInfo) -> KeyId {
-    stands_for(key.id, key.owner.as_ref(), key.connection.as_ref())
+pub(super) fn holder(key: &Brief<'_>) -> KeyId {
+    stands_for(key.id, key.owner, key.connection)
 }
 
 fn stands_for(id: KeyId, owner: Option<&OwnerId>, connection: Option<&Connection>) -> KeyId {

@@ -11,9 +11,8 @@ use super::McpLayer;
 use super::answer::Refusal;
 use super::holder::holder;
 use super::stated::Stated;
-use crate::context::KeyContext;
+use crate::context::{Brief, KeyContext};
 use crate::gate::{Costs, Gate};
-use crate::key::KeyInfo;
 use crate::layer::ticket::Slot;
 use crate::mcp::{
     Class, Denied, Kind, ListFilter, ListKind, Message, OwnTasks, Peeked, is_restricted, judge,
@@ -63,7 +62,7 @@ impl McpLayer {
     /// What a restricted key sends is read, or does not reach the server.
     pub(super) fn open(&self, head: &mut Parts, key: &KeyContext) -> Result<Opening, Rejection> {
         self.unbind_session(head, key)?;
-        let is_restricted = is_restricted(key.access(), &key.key().mcp);
+        let is_restricted = is_restricted(key.access(), key.brief().mcp);
         let is_without_message = matches!(
             head.method,
             Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
@@ -86,7 +85,7 @@ impl McpLayer {
         }
         match (is_plain_json(&head.headers), is_restricted) {
             (true, _) => Ok(self.open_by_headers(head, key).unwrap_or(Opening::Read)),
-            (false, false) if may_be_json(&head.headers) => match self.own_tasks(key.key()) {
+            (false, false) if may_be_json(&head.headers) => match self.own_tasks(&key.brief()) {
                 Some(own) if own.are_not_all() => {
                     Err(Rejection::new(RejectionKind::MediaTypeUnsupported))
                 }
@@ -104,9 +103,9 @@ impl McpLayer {
             return None;
         }
         let Stated { class, name } = Stated::read(head)?;
-        let info = key.key();
+        let info = &key.brief();
         let tools = &self.settings.read_only_tools;
-        if !permits(class, name, info.access, &info.mcp, tools) {
+        if !permits(class, name, info.access, info.mcp, tools) {
             return None;
         }
         let cost = self.cost(Some(name).filter(|_| class == Class::Call));
@@ -123,14 +122,14 @@ impl McpLayer {
         key: &KeyContext,
         word: Option<(&Slot, &Gate)>,
     ) -> Result<Verdict, Refusal> {
-        let info = key.key();
+        let info = &key.brief();
         let own = self.own_tasks(info);
         let peeked = match Message::peek(body) {
             Ok(peeked) => peeked,
             // A key without restrictions may send anything; the server answers it. But it may not
             // be about the task of another key.
             Err(_)
-                if !is_restricted(info.access, &info.mcp)
+                if !is_restricted(info.access, info.mcp)
                     && !own.as_ref().is_some_and(OwnTasks::are_not_all) =>
             {
                 return Ok(Verdict {
@@ -167,7 +166,7 @@ impl McpLayer {
     }
 
     /// The key's tasks, unless tasks are bound to none.
-    pub(super) fn own_tasks(&self, info: &KeyInfo) -> Option<OwnTasks> {
+    pub(super) fn own_tasks(&self, info: &Brief<'_>) -> Option<OwnTasks> {
         let tasks = self.settings.tasks.as_ref();
         tasks.map(|tasks| OwnTasks::new(tasks, holder(info)))
     }
@@ -175,11 +174,11 @@ impl McpLayer {
     fn judge_messages(
         &self,
         peeked: &Peeked<'_>,
-        info: &KeyInfo,
+        info: &Brief<'_>,
         own: Option<&OwnTasks>,
     ) -> Result<(), Refusal> {
         let tools = &self.settings.read_only_tools;
-        let judge = |message: &Message<'_>| judge(message, info.access, &info.mcp, tools, own);
+        let judge = |message: &Message<'_>| judge(message, info.access, info.mcp, tools, own);
         match peeked {
             Peeked::One(message) => judge(message).map_err(|denied| Refusal::Denied {
                 id: answerable_id(message),
@@ -237,12 +236,12 @@ impl McpLayer {
     fn filter(
         &self,
         messages: &[Message<'_>],
-        info: &KeyInfo,
+        info: &Brief<'_>,
         own: Option<&OwnTasks>,
     ) -> Option<ListFilter> {
         let is_filtered = |message: &&Message<'_>| match message.class().lists() {
             Some(ListKind::Tasks) => own.is_some(),
-            Some(kind) => needs_filter(kind, info.access, &info.mcp),
+            Some(kind) => needs_filter(kind, info.access, info.mcp),
             None => false,
         };
         let mut lists = messages.iter().filter(is_filtered).peekable();
@@ -253,11 +252,11 @@ impl McpLayer {
 
     /// What a stream that is no answer to one request must not show: a server may send answers to
     /// lists again on it.
-    pub(super) fn stream_filter(&self, info: &KeyInfo) -> Option<ListFilter> {
-        is_restricted(info.access, &info.mcp).then(|| self.filter_of(Vec::new(), info))
+    pub(super) fn stream_filter(&self, info: &Brief<'_>) -> Option<ListFilter> {
+        is_restricted(info.access, info.mcp).then(|| self.filter_of(Vec::new(), info))
     }
 
-    fn filter_of(&self, ids: Vec<crate::mcp::RequestId<'_>>, info: &KeyInfo) -> ListFilter {
+    fn filter_of(&self, ids: Vec<crate::mcp::RequestId<'_>>, info: &Brief<'_>) -> ListFilter {
         let tools = self.settings.read_only_tools.clone();
         let filter = ListFilter::new(ids, info.access, info.mcp.clone(), tools);
         filter.of_tasks(self.own_tasks(info))
@@ -277,7 +276,7 @@ impl McpLayer {
         }
         let text = first.to_str().map_err(|_| unknown())?;
         let session = sessions
-            .unbind(text, holder(key.key()))
+            .unbind(text, holder(&key.brief()))
             .ok_or_else(unknown)?;
         let session = HeaderValue::from_str(session).map_err(|_| unknown())?;
         head.headers.insert(SESSION_ID, session);

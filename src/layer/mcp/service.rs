@@ -73,7 +73,7 @@ where
         let opening = self.layer.open(&mut head, &key);
         if let Err(rejection) = opening {
             let refusal = Refusal::Request(rejection);
-            let response = self.layer.refuse(refusal, &head, key.key());
+            let response = self.layer.refuse(refusal, &head, key.brief());
             return McpFuture::refused(response, &head, body);
         }
         // The service that was ready goes with the future; a fresh clone, which is not ready, stays

@@ -48,7 +48,7 @@ impl SignedRequestLayer {
             return Err(Rejection::new(RejectionKind::Unavailable));
         };
         let (id, now) = (key.key_id(), secret.judged_at());
-        let mode = self.mode.with_key(key.key().signing);
+        let mode = self.mode.with_key(key.brief().signing);
         let Some(claim) = mode
             .claim(&head.headers, now.wall, self.tolerance)
             .transpose()

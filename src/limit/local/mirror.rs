@@ -24,16 +24,16 @@ const BELIEVED_FOR: u64 = 1_000_000_000;
 impl LimitSet {
     /// What a request takes of which limits.
     pub(crate) fn charges(&self, cost_of: impl Fn(&RateLimit) -> u32) -> Vec<Charge> {
-        let charge = |limit: &Limit| {
-            let cost = NonZeroU32::new(cost_of(&limit.rule))?;
-            Some(Charge::new(Arc::clone(&limit.rule), cost))
+        let charge = |limit: Limit<'_>| {
+            let cost = NonZeroU32::new(cost_of(&limit.rule.limit))?;
+            Some(Charge::new(Arc::clone(&limit.rule.limit), cost))
         };
-        self.limits.iter().filter_map(charge).collect()
+        self.limits().filter_map(charge).collect()
     }
 
     /// Whether a request takes anything at all.
     pub(crate) fn counts(&self, cost_of: impl Fn(&RateLimit) -> u32) -> bool {
-        self.limits.iter().any(|limit| cost_of(&limit.rule) > 0)
+        self.limits().any(|limit| cost_of(&limit.rule.limit) > 0)
     }
 
     /// The limit that would refuse the request, as far as that is known.
@@ -43,17 +43,18 @@ impl LimitSet {
         cost_of: impl Fn(&RateLimit) -> u32,
     ) -> Option<Exhausted> {
         let is_believed = ticks < self.believed_until.load(Ordering::Relaxed);
-        self.limits.iter().find_map(|limit| {
-            let cost = NonZeroU32::new(cost_of(&limit.rule))?;
-            let retry_after = if cost.get() > limit.rule.burst_size() {
-                limit.rule.unit().duration()
+        self.limits().find_map(|limit| {
+            let rule = &limit.rule.limit;
+            let cost = NonZeroU32::new(cost_of(rule))?;
+            let retry_after = if cost.get() > rule.burst_size() {
+                rule.unit().duration()
             } else if is_believed {
                 limit.wait(ticks, cost)?
             } else {
                 return None;
             };
             Some(Exhausted {
-                status: limit.standing(0, ticks).status(),
+                status: limit.status(0, ticks),
                 retry_after,
             })
         })
@@ -62,8 +63,8 @@ impl LimitSet {
     /// Takes over what a limiter said that was asked at `ticks`.
     pub(crate) fn note<'s>(&self, ticks: u64, standing: impl IntoIterator<Item = &'s LimitStatus>) {
         for status in standing {
-            let mut limits = self.limits.iter();
-            if let Some(limit) = limits.find(|limit| limit.rule.name() == status.limit.name()) {
+            let named = |limit: &Limit<'_>| limit.rule.limit.name() == status.limit.name();
+            if let Some(limit) = self.limits().find(named) {
                 let full_again = ticks.saturating_add(nanos(status.resets_in));
                 limit.arrival.set(full_again);
             }
@@ -78,36 +79,37 @@ impl LimitSet {
 impl LimitSet {
     /// Where the limit stands that has this name.
     pub(crate) fn standing(&self, ticks: u64, name: &str) -> Option<LimitStatus> {
-        let mut limits = self.limits.iter();
-        let limit = limits.find(|limit| limit.rule.name() == name)?;
+        let named = |limit: &Limit<'_>| limit.rule.limit.name() == name;
+        let limit = self.limits().find(named)?;
         let between = limit.between();
-        let burst = between.saturating_mul(limit.rule.burst_size().into());
+        let burst = between.saturating_mul(limit.rule.limit.burst_size().into());
         let taken = limit.arrival.load().saturating_sub(ticks);
         let remaining = burst.saturating_sub(taken) / between;
         let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
-        Some(limit.standing(remaining, ticks).status())
+        Some(limit.status(remaining, ticks))
     }
 
     /// Puts back what a request took.
     pub(crate) fn give_back(&self, cost_of: impl Fn(&RateLimit) -> u32) {
-        for limit in &*self.limits {
-            let taken = limit.between().saturating_mul(cost_of(&limit.rule).into());
+        for limit in self.limits() {
+            let cost = cost_of(&limit.rule.limit);
+            let taken = limit.between().saturating_mul(cost.into());
             let at = limit.arrival.load().saturating_sub(taken);
             limit.arrival.set(at);
         }
     }
 }
 
-impl Limit {
+impl Limit<'_> {
     /// How much time one request takes.
     fn between(&self) -> u64 {
-        nanos(self.rule.unit().duration() / self.rule.count().max(1)).max(1)
+        nanos(self.rule.limit.unit().duration() / self.rule.limit.count().max(1)).max(1)
     }
 
     /// How long a request that costs so much has to wait; nothing if it need not.
     fn wait(&self, ticks: u64, cost: NonZeroU32) -> Option<Duration> {
         let between = self.between();
-        let burst = between.saturating_mul(self.rule.burst_size().into());
+        let burst = between.saturating_mul(self.rule.limit.burst_size().into());
         let after = self.arrival.load().max(ticks);
         let after = after.saturating_add(between.saturating_mul(cost.get().into()));
         let wait = after.saturating_sub(ticks.saturating_add(burst));

@@ -184,9 +184,10 @@ impl SharedLimits {
             Some(Outcome::Taken(tightest)) => Ok(tightest.clone()),
             Some(Outcome::Refused(exhausted)) => Err(exhausted.clone()),
             Some(Outcome::Failed) => match self.outage {
-                OutageMode::LocalFallback => limits
-                    .take(ticks, cost_of)
-                    .map(|standing| standing.map(Standing::status)),
+                OutageMode::LocalFallback => limits.take(ticks, cost_of).map(|left| {
+                    let standing = left.and_then(|left| limits.standing_of(left));
+                    standing.map(Standing::status)
+                }),
                 OutageMode::Open => Ok(None),
                 OutageMode::Closed => return Taking::Unavailable,
             },

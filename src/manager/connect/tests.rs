@@ -10,7 +10,7 @@ use super::codes::CodeState;
 use super::{Consented, NewConnection, RegisteredClient, TakenCode};
 use crate::audit::{AuditAction, AuditFilter};
 use crate::clock::Timestamp;
-use crate::context::{KeyContext, Shown};
+use crate::context::{Brief, KeyContext, Shown};
 use crate::error::ErrorKind;
 use crate::key::{
     Carrier, CodeId, CredentialId, KeyInfo, KeyStatus, McpRules, Owner, Role, ScopeSet, Servers,
@@ -103,6 +103,10 @@ struct Presented(KeyInfo);
 impl Shown for Presented {
     fn key(&self) -> &KeyInfo {
         &self.0
+    }
+
+    fn brief(&self) -> Brief<'_> {
+        Brief::of(&self.0)
     }
 
     fn credential(&self) -> CredentialId {

@@ -114,7 +114,7 @@ impl KeyManager {
         let fingerprint = verifier.fingerprint(text.as_bytes());
         match verifier.prove(fingerprint, Presented::from(parsed)).await {
             Outcome::Proven(proof) => {
-                let id = proof.live().state().terms.info.id;
+                let id = proof.live().state().id();
                 Ok(Some((id, proof.secret().id)))
             }
             Outcome::Unavailable => Err(crate::live::timed_out()),

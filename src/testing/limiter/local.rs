@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::key::{KeyId, RateLimit};
-use crate::limit::{Charge, Decision, LimitSet, SharedLimiter};
+use crate::limit::{Charge, Decision, LimitRules, LimitSet, SharedLimiter};
 
 /// A [`SharedLimiter`] for nodes that are in one process, as tests have them. Clones share what they
 /// count. It counts with the limits that each process counts with by itself.
@@ -47,8 +47,9 @@ impl LocalLimiter {
                 None => limits.rules.push(RateLimit::clone(limit)),
             }
         }
-        if !limits.set.implements(&limits.rules) {
-            limits.set = limits.set.succeeding(&limits.rules);
+        let rules = LimitRules::of(&limits.rules);
+        if !limits.set.implements(&rules) {
+            limits.set = limits.set.succeeding(&rules);
         }
         act(&limits.set)
     }

@@ -21,8 +21,8 @@ use self::book::Book;
 pub(crate) use self::keeper::Keeping;
 use self::keeper::Outbox;
 use self::names::Names;
-pub(crate) use self::note::{KnownName, Note, Operation};
-use self::note::{Reader, Record, brief_record};
+pub(crate) use self::note::{Ended, KnownName, Note, Operation};
+use self::note::{Reader, Record, dated};
 use self::ring::{Pushed, Ring};
 use super::{LatencyHistogram, UsageObserver, UsageSink};
 use crate::clock::{Clock, Moment, Timestamp};
@@ -86,31 +86,54 @@ struct Pen {
     /// Whose queue it is.
     recorder: u64,
     ring: Arc<Ring>,
-    /// The time of the last record that has one.
-    time: Option<Timestamp>,
+    /// The time of the last record that has one, in milliseconds.
+    time: Option<i64>,
 }
 
 /// What a thread keeps.
 struct Local {
     pens: Vec<Pen>,
-    /// The time of the recorder when it was last read, and how many requests were timed since.
+    sampling: Sampling,
+}
+
+/// Which requests are timed.
+struct Sampling {
+    /// The time of the recorder when it was last read, and how many requests there were since.
     step: i64,
-    timed: u32,
-    /// Where the sequence of the sampling is.
+    seen: u32,
+    /// Where the sequence of chances is.
     dice: u32,
+}
+
+impl Sampling {
+    /// For how many requests the next one stands, if it is timed.
+    #[inline]
+    fn next(&mut self, step: i64) -> Option<u8> {
+        if self.step != step {
+            (self.step, self.seen) = (step, 0);
+        }
+        self.seen = self.seen.saturating_add(1);
+        if self.seen <= ALL_TIMED {
+            return Some(1);
+        }
+        // At random: requests may take turns in just this order.
+        self.dice = self
+            .dice
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        (self.dice >> 16)
+            .is_multiple_of(u32::from(ONE_IN))
+            .then_some(ONE_IN)
+    }
 }
 
 thread_local! {
     static LOCAL: RefCell<Local> = const {
-        RefCell::new(Local { pens: Vec::new(), step: 0, timed: 0, dice: 0x9E37_79B9 })
+        RefCell::new(Local {
+            pens: Vec::new(),
+            sampling: Sampling { step: 0, seen: 0, dice: 0x9E37_79B9 },
+        })
     };
-}
-
-/// When a request began, if it is timed, and for how many it stands.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Started {
-    ticks: u64,
-    weight: u8,
 }
 
 impl Recorder {
@@ -148,36 +171,10 @@ impl Recorder {
             .unwrap_or(0)
     }
 
-    /// Called where a request is let through. Nothing if it is not to be timed.
-    #[inline]
-    pub(crate) fn begin(&self) -> Option<Started> {
-        let step = self.now.load(Ordering::Relaxed);
-        let weight = LOCAL.try_with(|local| {
-            let local = &mut *local.try_borrow_mut().ok()?;
-            if local.step != step {
-                (local.step, local.timed) = (step, 0);
-            }
-            local.timed = local.timed.wrapping_add(1);
-            if local.timed <= ALL_TIMED {
-                return Some(1);
-            }
-            // At random: requests may take turns in just this order.
-            local.dice = local
-                .dice
-                .wrapping_mul(1_664_525)
-                .wrapping_add(1_013_904_223);
-            ((local.dice >> 16) % u32::from(ONE_IN) == 0).then_some(ONE_IN)
-        });
-        let weight = weight.ok().flatten()?;
-        let ticks = self.look().ticks;
-        Some(Started { ticks, weight })
-    }
-
-    /// How long a request took that is timed.
-    #[inline]
-    pub(crate) fn took(&self, started: Option<Started>) -> Option<(u8, u8)> {
-        let Started { ticks, weight } = started?;
-        let nanos = self.look().ticks.saturating_sub(ticks);
+    /// How long a request took that stands for so many.
+    #[inline(never)]
+    fn took(&self, since: u64, weight: u8) -> Option<(u8, u8)> {
+        let nanos = self.look().ticks.saturating_sub(since);
         let bucket = LatencyHistogram::bucket_of(nanos);
         Some((u8::try_from(bucket).ok()?, weight))
     }
@@ -194,26 +191,43 @@ impl Recorder {
         moment
     }
 
-    /// Takes note.
+    /// Takes note of a request that was let through at `since` (in ticks): of how long it took as well, if it
+    /// is one of those that are timed. That is decided only now, when it has ended, so that nothing is to
+    /// be kept of it till then but when it began.
     #[inline]
-    pub(crate) fn note(&self, note: &Note<'_>) {
-        let at = Timestamp::from_millis(self.now.load(Ordering::Relaxed));
-        self.note_at(note, at);
+    pub(crate) fn note_ended(&self, ended: Ended, since: u64) {
+        let step = self.now.load(Ordering::Relaxed);
+        let pushed = self.with_pen(|pen, sampling| {
+            let Some(weight) = sampling.next(step) else {
+                return pen.push(ended.words(None), step);
+            };
+            let time = self.took(since, weight);
+            pen.push(ended.words(time), self.now.load(Ordering::Relaxed))
+        });
+        self.heed(pushed);
     }
 
-    /// Takes note of what happened at this moment, which need not be quick.
+    /// The same of any request.
+    pub(crate) fn note_any_ended(&self, mut note: Note<'_>, since: u64) {
+        let step = self.now.load(Ordering::Relaxed);
+        let pushed = self.with_pen(|pen, sampling| {
+            let weight = sampling.next(step);
+            note.time = weight.and_then(|weight| self.took(since, weight));
+            let at = self.now.load(Ordering::Relaxed);
+            pen.write(&note, Timestamp::from_millis(at))
+        });
+        self.heed(pushed);
+    }
+
+    /// Takes note of what happened at this moment.
     pub(crate) fn note_now(&self, note: &Note<'_>) {
         let at = self.look().wall;
-        self.note_at(note, at);
+        let pushed = self.with_pen(|pen, _| pen.write(note, at));
+        self.heed(pushed);
     }
 
-    /// Takes note of what happened at this time.
     #[inline]
-    pub(crate) fn note_at(&self, note: &Note<'_>, at: Timestamp) {
-        let pushed = self.with_pen(|pen| match brief_record(note) {
-            Some(words) if pen.time == Some(at) => pen.ring.push(&words),
-            _ => pen.write(note, at),
-        });
+    fn heed(&self, pushed: Option<Pushed>) {
         match pushed {
             Some(Pushed::Kept | Pushed::Refused) => {}
             Some(Pushed::HalfFull) => self.hurry.notify_one(),
@@ -225,20 +239,21 @@ impl Recorder {
     /// Takes note that a key was seen, which counts as no request: one that finds no room is not missed.
     #[cold]
     pub(crate) fn note_sighting(&self, note: &Note<'_>, at: Timestamp) {
-        if self.with_pen(|pen| pen.write(note, at)) == Some(Pushed::HalfFull) {
+        let pushed = self.with_pen(|pen, _| pen.write(note, at));
+        if pushed == Some(Pushed::HalfFull) {
             self.hurry.notify_one();
         }
     }
 
     /// Does something with this thread's end of its queue, if it has one.
     #[inline]
-    fn with_pen<T>(&self, act: impl FnOnce(&mut Pen) -> T) -> Option<T> {
+    fn with_pen<T>(&self, act: impl FnOnce(&mut Pen, &mut Sampling) -> T) -> Option<T> {
         let done = LOCAL.try_with(|local| {
-            let local = &mut *local.try_borrow_mut().ok()?;
-            if local.pens.first().map(|pen| pen.recorder) != Some(self.number) {
-                self.find_pen(&mut local.pens);
+            let Local { pens, sampling } = &mut *local.try_borrow_mut().ok()?;
+            if pens.first().map(|pen| pen.recorder) != Some(self.number) {
+                self.find_pen(pens);
             }
-            local.pens.first_mut().map(act)
+            Some(act(pens.first_mut()?, sampling))
         });
         done.ok().flatten()
     }
@@ -329,6 +344,23 @@ impl Recorder {
 }
 
 impl Pen {
+    /// Writes the words of a request, with its time (in milliseconds) if that is another than before.
+    #[inline]
+    fn push(&mut self, words: [u64; 4], at: i64) -> Pushed {
+        if self.time == Some(at) {
+            self.ring.push(&words)
+        } else {
+            self.push_dated(words, at)
+        }
+    }
+
+    #[inline(never)]
+    fn push_dated(&mut self, words: [u64; 4], at: i64) -> Pushed {
+        let pushed = self.ring.push(&dated(words, Timestamp::from_millis(at)));
+        self.note_time(pushed, at);
+        pushed
+    }
+
     /// Writes any note, with its time.
     #[inline(never)]
     fn write(&mut self, note: &Note<'_>, at: Timestamp) -> Pushed {
@@ -338,10 +370,14 @@ impl Pen {
         } else {
             self.ring.push(record.words())
         };
+        self.note_time(pushed, at.as_millis());
+        pushed
+    }
+
+    fn note_time(&mut self, pushed: Pushed, at: i64) {
         if pushed != Pushed::Refused {
             self.time = Some(at);
         }
-        pushed
     }
 }
 

@@ -39,6 +39,33 @@ pub(crate) struct Note<'n> {
     pub(crate) is_sighting: bool,
 }
 
+/// A request that was let through and is named after its method, as most are, and how it ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) key: KeyId,
+    pub(crate) credential: CredentialId,
+    pub(crate) carrier: Carrier,
+    pub(crate) server: u16,
+    pub(crate) method: KnownName,
+    pub(crate) status: UsageStatus,
+    pub(crate) cost: u32,
+}
+
+impl Ended {
+    /// The words of the note with the time of the one before.
+    #[inline]
+    pub(super) fn words(self, time: Option<(u8, u8)>) -> [u64; 4] {
+        let head = u64::from(KNOWN | self.method as u8)
+            | u64::from(self.status as u8) << 16
+            | u64::from(number_of(Some(self.carrier))) << 20
+            | u64::from(self.server) << 40
+            | (HAS_KEY | HAS_SECRET) << 56;
+        let key = self.key.as_u128();
+        let secret = u64::from(self.credential.as_u32()) | u64::from(self.cost) << 32;
+        [head | timed(time), key as u64, (key >> 64) as u64, secret]
+    }
+}
+
 /// The name of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation<'n> {
@@ -115,24 +142,21 @@ const HAS_ADDRESS: u64 = 4;
 const IS_SIGHTING: u64 = 8;
 const HAS_TIME: u64 = 16;
 
-/// The words of a note of the time of the one before, without an address and with a known name.
-#[inline]
-pub(super) fn brief_record(note: &Note<'_>) -> Option<[u64; 4]> {
-    match note.operation {
-        Operation::Known(name) if note.address.is_none() => {
-            Some(first_words(note, KNOWN | name as u8, 0))
-        }
-        _ => None,
-    }
+/// A record of four words with its time.
+pub(super) fn dated([head, low, high, secret]: [u64; 4], at: Timestamp) -> [u64; 5] {
+    let head = head | HAS_TIME << 56;
+    [head, low, high, secret, at.as_millis().cast_unsigned()]
 }
 
 #[inline]
+fn timed(time: Option<(u8, u8)>) -> u64 {
+    let (bucket, weight) = time.map_or((0, 0), |(bucket, weight)| (bucket + 1, weight));
+    u64::from(bucket) << 24 | u64::from(weight) << 32
+}
+
 fn first_words(note: &Note<'_>, length: u8, flags: u64) -> [u64; 4] {
     let key = note.key.map_or(0, KeyId::as_u128);
     let credential = note.credential.map_or(0, CredentialId::as_u32);
-    let (bucket, weight) = note
-        .time
-        .map_or((0, 0), |(bucket, weight)| (bucket + 1, weight));
     let flags = flags
         | flag(note.key.is_some(), HAS_KEY)
         | flag(note.credential.is_some(), HAS_SECRET)
@@ -142,8 +166,7 @@ fn first_words(note: &Note<'_>, length: u8, flags: u64) -> [u64; 4] {
         | u64::from(note.outcome) << 8
         | u64::from(note.status as u8) << 16
         | u64::from(number_of(note.carrier)) << 20
-        | u64::from(bucket) << 24
-        | u64::from(weight) << 32
+        | timed(note.time)
         | u64::from(note.server) << 40
         | flags << 56;
     let secret = u64::from(credential) | u64::from(note.cost) << 32;
@@ -448,23 +471,50 @@ mod tests {
     }
 
     #[test]
-    fn a_brief_record_is_of_the_time_of_the_one_before() {
-        let mut note = any_note((1, 1, 1, 0, 1), 1, 2, None, None, (true, true, false));
-        note.operation = Operation::Known(KnownName::Post);
-        let mut reader = Reader::default();
-        let mut read = |words: &[u64]| {
-            let mut reads = words.iter().filter_map(|word| reader.take(*word));
-            let read = reads.next().unwrap();
-            assert!(reads.next().is_none());
-            (read.at.as_millis(), read.name.as_str().to_owned(), read.key)
-        };
-        for millis in [5, -7] {
-            let expected = (millis, "POST".to_owned(), note.key);
-            let record = Record::of(&note, Timestamp::from_millis(millis));
-            assert_eq!(read(record.words()), expected);
-            assert_eq!(read(&brief_record(&note).unwrap()), expected);
+    fn a_brief_record_says_the_same_and_is_of_the_time_of_the_one_before() {
+        let times = [None, Some((0, 1)), Some((43, 255))];
+        let carriers = [
+            Carrier::Bearer,
+            Carrier::Header,
+            Carrier::Path,
+            Carrier::Other,
+        ];
+        for (number, millis) in [5, -7, 1 << 40].into_iter().enumerate() {
+            let at = Timestamp::from_millis(millis);
+            for (time, carrier) in times.iter().flat_map(|time| carriers.map(|c| (*time, c))) {
+                let ended = Ended {
+                    key: KeyId::from_u128(u128::MAX / 3 + number as u128),
+                    credential: CredentialId::FIRST,
+                    carrier,
+                    server: u16::MAX - 1,
+                    method: KnownName::Post,
+                    status: UsageStatus::ServerError,
+                    cost: u32::MAX,
+                };
+                let note = Note {
+                    key: Some(ended.key),
+                    credential: Some(ended.credential),
+                    carrier: Some(carrier),
+                    server: ended.server,
+                    operation: Operation::Known(ended.method),
+                    outcome: 0,
+                    status: ended.status,
+                    cost: ended.cost,
+                    time,
+                    address: None,
+                    is_sighting: false,
+                };
+                let record = Record::of(&note, at);
+                assert_eq!(dated(ended.words(time), at), record.words());
+                let mut reader = Reader::default();
+                let words = record.words().iter().copied().chain(ended.words(time));
+                let reads: Vec<_> = words.filter_map(|word| reader.take(word)).collect();
+                assert_eq!(reads.len(), 2);
+                for read in reads {
+                    assert_eq!((read.at, read.time, read.key), (at, time, note.key));
+                    assert_eq!(read.name.as_str(), "POST");
+                }
+            }
         }
-        note.operation = Operation::text("tools/call");
-        assert_eq!(brief_record(&note), None);
     }
 }

@@ -149,7 +149,7 @@ fn storm(each: u64, rate: Option<u64>, rows: usize) -> u64 {
                         std::thread::sleep(due.saturating_sub(begun.elapsed()));
                     }
                     let noted = note(number, thread);
-                    recorder.note(&noted);
+                    recorder.note_now(&noted);
                     // That a key was seen counts as no request, whether there is room for it or not.
                     if number.is_multiple_of(100) {
                         let is_sighting = true;
