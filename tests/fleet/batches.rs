@@ -17,20 +17,48 @@ use crate::world::{ALONE, Guarded, builder, percentile, size};
 
 const HOLD: Duration = Duration::from_millis(100);
 
-/// A limiter that counts how often it is asked.
+/// A limiter that counts how often it is asked, and how often that was answered.
 #[derive(Clone, Debug)]
-struct Counted(RedisLimiter, Arc<AtomicUsize>);
+struct Counted {
+    limiter: RedisLimiter,
+    asked: Arc<AtomicUsize>,
+    answered: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn new(limiter: RedisLimiter) -> Self {
+        Self {
+            limiter,
+            asked: Arc::default(),
+            answered: Arc::default(),
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// How often it was asked in vain: it failed, or whoever asked did not wait for it.
+    fn unanswered(&self) -> usize {
+        self.asked() - self.answered.load(Ordering::SeqCst)
+    }
+
+    async fn count<T>(&self, ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let answer = ask.await?;
+        self.answered.fetch_add(1, Ordering::SeqCst);
+        Ok(answer)
+    }
+}
 
 #[async_trait::async_trait]
 impl SharedLimiter for Counted {
     async fn take(&self, key: KeyId, charges: &[Charge]) -> Result<Decision, Error> {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        self.0.take(key, charges).await
+        self.count(self.limiter.take(key, charges)).await
     }
 
     async fn give_back(&self, key: KeyId, charges: &[Charge]) -> Result<(), Error> {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        self.0.give_back(key, charges).await
+        self.count(self.limiter.give_back(key, charges)).await
     }
 }
 
@@ -57,9 +85,14 @@ async fn issue(keys: &ApiKeys, limit: RateLimit) -> IssuedKey {
 async fn four_nodes_admit_the_burst_and_no_more() {
     let _alone = ALONE.lock().await;
     let Some(redis) = redis().await else { return };
-    let limits = || SharedLimits::new(redis.limiter()).batches(16, HOLD);
+    let limiter = Counted::new(redis.limiter());
+    let limits = || SharedLimits::new(limiter.clone()).batches(16, HOLD);
     let (keys, guarded) = nodes(4, limits).await;
-    for round in 0..5 {
+    let (mut exact, mut rounds) = (0, 0);
+    while exact < 5 {
+        rounds += 1;
+        assert!(rounds <= 20, "Redis did not answer in most rounds");
+        let unanswered = limiter.unanswered();
         // One in 72 seconds: the rate is as good as none.
         let issued = issue(&keys[0], RateLimit::per_day(1_200).burst(600)).await;
         let key: Arc<str> = issued.key().expose_secret().into();
@@ -84,15 +117,22 @@ async fn four_nodes_admit_the_burst_and_no_more() {
             sum
         };
         let first = sum(40).await;
-        assert!(first <= 601, "{first}");
-        assert!(first >= 600 - 4 * 15, "{first}");
-        // Until stocks are given back, and refusals not remembered any more.
-        tokio::time::sleep(HOLD + Duration::from_millis(1_100)).await;
-        let rest = sum(5).await;
-        println!(
-            "batches of 16 on four nodes, round {round}: {first} of 600 at once, {rest} later"
-        );
-        assert!((600..=601).contains(&(first + rest)), "{first} + {rest}");
+        let mut all = vec![first];
+        // A node that is refused while a batch of its own is on the way remembers that, and may be left
+        // with some of the batch. So it is asked until nothing comes any more.
+        while all.len() < 6 && all.iter().sum::<usize>() < 600 {
+            // Until stocks are given back, and refusals not remembered any more.
+            tokio::time::sleep(HOLD + Duration::from_millis(1_100)).await;
+            all.push(sum(5).await);
+        }
+        println!("batches of 16 on four nodes, round {rounds}: of 600 at once and later {all:?}");
+        // What Redis was not heard of may have been taken in vain, or be counted by each node alone.
+        if limiter.unanswered() > unanswered {
+            continue;
+        }
+        exact += 1;
+        assert!((600 - 4 * 15..=601).contains(&first), "{all:?}");
+        assert!((600..=601).contains(&all.iter().sum::<usize>()), "{all:?}");
     }
 }
 
@@ -104,14 +144,13 @@ async fn batches_save_round_trips() {
     let requests = size(2_000, 50_000);
     for batch in [1, 10, 100] {
         for callers in [1, 64] {
-            let asked = Arc::new(AtomicUsize::new(0));
-            let limiter = Counted(redis.limiter(), Arc::clone(&asked));
+            let limiter = Counted::new(redis.limiter());
             let limits = || SharedLimits::new(limiter.clone()).batches(batch, HOLD);
             let (keys, guarded) = nodes(1, limits).await;
             let issued = issue(&keys[0], RateLimit::per_hour(1_000_000)).await;
             let key: Arc<str> = issued.key().expose_secret().into();
             assert_eq!(guarded[0].send(&key).await.status(), StatusCode::OK);
-            asked.store(0, Ordering::SeqCst);
+            let before = limiter.asked();
             let start = Instant::now();
             let tasks: Vec<_> = (0..callers)
                 .map(|_| {
@@ -133,7 +172,7 @@ async fn batches_save_round_trips() {
             }
             let rate = times.len() as f64 / start.elapsed().as_secs_f64();
             let [p50, p99] = [50.0, 99.0].map(|p| percentile(&mut times, p));
-            let trips = asked.load(Ordering::SeqCst) as f64 * 1_000.0 / times.len() as f64;
+            let trips = (limiter.asked() - before) as f64 * 1_000.0 / times.len() as f64;
             println!(
                 "batches of {batch}, {callers} callers: {trips:.0} round trips for 1,000 requests, p50 \
                  {p50:?}, p99 {p99:?}, {rate:.0}/s"
