@@ -2,7 +2,8 @@
 //! interleaving: the registry's own source, built on a model checker's primitives.
 //!
 //! `src/live/registry.rs` is compiled here a second time, with `loom` in the place of `std`; so is
-//! `src/live/watched.rs`, by which threads know that their copy of a key's state is out of date.
+//! `src/live/watched.rs`, by which threads know that their copy of a key's state is out of date, and the two
+//! files of `src/usage/recorder` by which a thread hands on what it notes of requests.
 
 #![allow(clippy::unwrap_used)]
 #![allow(
@@ -344,44 +345,96 @@ fn a_copy_numbered_after_it_was_taken_outlives_the_change() {
 }
 
 mod usage {
-    //! The queue in which requests are noted.
+    //! The queue in which requests are noted, and the counters of those that are alike.
 
     pub(crate) mod sync {
         pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     }
 
+    #[path = "../../src/usage/recorder/counters.rs"]
+    pub(crate) mod counters;
     #[path = "../../src/usage/recorder/ring.rs"]
     pub(crate) mod ring;
 
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use counters::{Counters, Readings, Total};
     use loom::thread;
     use ring::{Pushed, Ring};
 
     /// One thread pushes records, another one takes them: what was pushed is taken whole and in order, and
     /// what was refused is counted.
+    ///
+    /// The thread that takes is the one that is spawned, here and below. The other one loads what it stores
+    /// to, and of an earlier load the checker sees only the last: it would miss that it could have come later.
     #[test]
     fn what_is_pushed_is_taken_once_and_in_order() {
         loom::model(|| {
             let ring = Arc::new(Ring::new(4));
-            let pushing = Arc::clone(&ring);
-            let pusher = thread::spawn(move || {
-                let mut kept = Vec::new();
-                for record in [[1, 2], [3, 4], [5, 6]] {
-                    if pushing.push(&record) != Pushed::Refused {
-                        kept.extend(record);
-                    }
-                }
-                kept
+            let taking = Arc::clone(&ring);
+            let taker = thread::spawn(move || {
+                let mut taken = Vec::new();
+                taking.drain(|word| taken.push(word));
+                assert!(taken.len().is_multiple_of(2), "{taken:?}");
+                taking.drain(|word| taken.push(word));
+                taken
             });
-            let mut taken = Vec::new();
-            ring.drain(|word| taken.push(word));
-            assert!(taken.len().is_multiple_of(2), "{taken:?}");
-            ring.drain(|word| taken.push(word));
-            let kept = pusher.join().unwrap();
+            let mut kept = Vec::new();
+            for record in [[1, 2], [3, 4], [5, 6]] {
+                if ring.push(&record) != Pushed::Refused {
+                    kept.extend(record);
+                }
+            }
+            let mut taken = taker.join().unwrap();
             ring.drain(|word| taken.push(word));
             assert_eq!(taken, kept);
             assert_eq!(ring.refused(), (6 - kept.len() as u64) / 2);
+        });
+    }
+
+    /// What requests there were: their words and how many.
+    type Sums = BTreeMap<[u64; 4], u64>;
+
+    /// Reads what was handed over, and then the counters.
+    fn read(ring: &Ring, counters: &Counters, readings: &mut Readings, sums: &mut Sums) {
+        let mut words = Vec::new();
+        ring.drain(|word| words.push(word));
+        for total in words.chunks(2) {
+            *sums.entry([total[0]; 4]).or_default() += readings.settle(0, total[1]);
+        }
+        readings.read(counters, |words, _, more| {
+            *sums.entry(words).or_default() += more;
+        });
+    }
+
+    /// One thread counts requests of two kinds in turn with the same counter, another one reads: each is
+    /// read once, as what it was, whatever is under way.
+    #[test]
+    fn what_is_counted_is_read_once_as_what_it_was() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let shared = Arc::new((Ring::new(8), Counters::new(1)));
+            let reading = Arc::clone(&shared);
+            let reader = thread::spawn(move || {
+                let (ring, counters) = &*reading;
+                let (mut readings, mut sums) = (Readings::of(counters), Sums::new());
+                read(ring, counters, &mut readings, &mut sums);
+                (readings, sums)
+            });
+            let (ring, counters) = &*shared;
+            let hand_over = |total: &Total| {
+                let [word, ..] = total.words;
+                ring.push(&[word, total.count]) != Pushed::Refused
+            };
+            assert!(counters.begin(&[1; 4], 0, hand_over));
+            assert!(counters.count(&[1; 4], 0));
+            assert!(counters.begin(&[2; 4], 1_000, hand_over));
+            assert!(counters.count(&[2; 4], 1_000));
+            let (mut readings, mut sums) = reader.join().unwrap();
+            read(ring, counters, &mut readings, &mut sums);
+            assert_eq!(sums, Sums::from([([1; 4], 2), ([2; 4], 2)]));
         });
     }
 }

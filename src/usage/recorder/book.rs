@@ -100,7 +100,11 @@ impl Book {
         }
     }
 
-    pub(super) fn add(&mut self, note: &Read) {
+    /// Adds so many requests that are alike.
+    pub(super) fn add(&mut self, note: &Read, requests: u64) {
+        if requests == 0 {
+            return;
+        }
         let hour = UsageStep::Hour.start_of(note.at);
         let operation = self.operation(note.key, hour, note.name.as_str());
         if note.is_sighting {
@@ -124,13 +128,14 @@ impl Book {
                 entry.insert(Sum::default())
             }
             Entry::Vacant(_) => {
-                self.dropped += 1;
+                self.dropped += requests;
                 return;
             }
         };
-        self.noted += 1;
-        sum.requests += 1;
-        sum.cost = sum.cost.saturating_add(u64::from(note.cost));
+        self.noted += requests;
+        sum.requests += requests;
+        let cost = u64::from(note.cost).saturating_mul(requests);
+        sum.cost = sum.cost.saturating_add(cost);
         if let Some((bucket, weight)) = note.time {
             sum.latency.add_to(usize::from(bucket), u64::from(weight));
         }

@@ -1,16 +1,20 @@
 //! How requests are noted, off their path.
 //!
-//! A thread that answers requests writes each of them into a queue of its own: it waits for nobody, and
-//! shares nothing with the other threads. A task of its own takes what is in the queues about once a
-//! second, and at once when one is half full, and adds it up in the [`Book`]. Another one makes a batch of
-//! that every few seconds and sends it to the sink, again and again under the same name until the sink has
-//! taken it. What finds no room, in a queue or in the book, is counted as dropped.
+//! A thread that answers requests counts those that are alike, and writes the others into a queue of its
+//! own: it waits for nobody, and shares nothing with the other threads. A task of its own reads the counters
+//! and takes what is in the queues about once a second, and at once when one is half full, and adds it up
+//! in the [`Book`]. Another one makes a batch of that every few seconds and sends it to the sink, again and
+//! again under the same name until the sink has taken it. What finds no room, in a queue or in the book, is
+//! counted as dropped.
 
 mod book;
+pub(crate) mod counters;
 mod keeper;
 mod names;
 mod note;
+mod pen;
 pub(crate) mod ring;
+mod sampling;
 pub(crate) mod sync;
 
 use std::cell::RefCell;
@@ -22,23 +26,15 @@ pub(crate) use self::keeper::Keeping;
 use self::keeper::Outbox;
 use self::names::Names;
 pub(crate) use self::note::{Ended, KnownName, Note, Operation};
-use self::note::{Reader, Record, dated};
-use self::ring::{Pushed, Ring};
+use self::pen::{Pen, Queue};
+use self::ring::Pushed;
+use self::sampling::Sampling;
 use super::{LatencyHistogram, UsageObserver, UsageSink};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::error::Error;
 
-/// How many words each thread's queue holds: 512 KiB, or some 16,000 requests.
-const QUEUE: usize = 64 * 1_024;
-
 /// How exact the time of a note is, in milliseconds.
 const TIME_STEP: i64 = 50;
-
-/// How many requests of a thread are timed in each of these steps before only a sample is.
-const ALL_TIMED: u32 = 64;
-
-/// Then one in so many, which counts for as many.
-const ONE_IN: u8 = 16;
 
 /// What recording usage has come to in this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,64 +70,17 @@ pub(crate) struct Recorder {
     hurry: Arc<tokio::sync::Notify>,
 }
 
-/// The taking end of a thread's queue.
-#[derive(Debug)]
-struct Queue {
-    ring: Arc<Ring>,
-    reader: Reader,
-}
-
-/// The pushing end.
-struct Pen {
-    /// Whose queue it is.
-    recorder: u64,
-    ring: Arc<Ring>,
-    /// The time of the last record that has one, in milliseconds.
-    time: Option<i64>,
-}
-
 /// What a thread keeps.
 struct Local {
     pens: Vec<Pen>,
     sampling: Sampling,
 }
 
-/// Which requests are timed.
-struct Sampling {
-    /// The time of the recorder when it was last read, and how many requests there were since.
-    step: i64,
-    seen: u32,
-    /// Where the sequence of chances is.
-    dice: u32,
-}
-
-impl Sampling {
-    /// For how many requests the next one stands, if it is timed.
-    #[inline]
-    fn next(&mut self, step: i64) -> Option<u8> {
-        if self.step != step {
-            (self.step, self.seen) = (step, 0);
-        }
-        self.seen = self.seen.saturating_add(1);
-        if self.seen <= ALL_TIMED {
-            return Some(1);
-        }
-        // At random: requests may take turns in just this order.
-        self.dice = self
-            .dice
-            .wrapping_mul(1_664_525)
-            .wrapping_add(1_013_904_223);
-        (self.dice >> 16)
-            .is_multiple_of(u32::from(ONE_IN))
-            .then_some(ONE_IN)
-    }
-}
-
 thread_local! {
     static LOCAL: RefCell<Local> = const {
         RefCell::new(Local {
             pens: Vec::new(),
-            sampling: Sampling { step: 0, seen: 0, dice: 0x9E37_79B9 },
+            sampling: Sampling::new(),
         })
     };
 }
@@ -199,7 +148,7 @@ impl Recorder {
         let step = self.now.load(Ordering::Relaxed);
         let pushed = self.with_pen(|pen, sampling| {
             let Some(weight) = sampling.next(step) else {
-                return pen.push(ended.words(None), step);
+                return pen.count(ended.words(None), step);
             };
             let time = self.took(since, weight);
             pen.push(ended.words(time), self.now.load(Ordering::Relaxed))
@@ -250,7 +199,7 @@ impl Recorder {
     fn with_pen<T>(&self, act: impl FnOnce(&mut Pen, &mut Sampling) -> T) -> Option<T> {
         let done = LOCAL.try_with(|local| {
             let Local { pens, sampling } = &mut *local.try_borrow_mut().ok()?;
-            if pens.first().map(|pen| pen.recorder) != Some(self.number) {
+            if !pens.first().is_some_and(|pen| pen.is_for(self.number)) {
                 self.find_pen(pens);
             }
             Some(act(pens.first_mut()?, sampling))
@@ -261,20 +210,12 @@ impl Recorder {
     /// Puts this thread's end of its queue to this recorder first in the list.
     #[cold]
     fn find_pen(&self, pens: &mut Vec<Pen>) {
-        pens.retain(|pen| !pen.ring.is_closed());
-        match pens.iter().position(|pen| pen.recorder == self.number) {
+        pens.retain(|pen| !pen.is_closed());
+        match pens.iter().position(|pen| pen.is_for(self.number)) {
             Some(place) => pens.swap(0, place),
             None => {
-                let ring = Arc::new(Ring::new(QUEUE));
-                lock(&self.queues).push(Queue {
-                    ring: Arc::clone(&ring),
-                    reader: Reader::default(),
-                });
-                let pen = Pen {
-                    recorder: self.number,
-                    ring,
-                    time: None,
-                };
+                let (pen, queue) = pen::ends(self.number);
+                lock(&self.queues).push(queue);
                 pens.insert(0, pen);
             }
         }
@@ -285,17 +226,11 @@ impl Recorder {
         let at = self.look().wall;
         let (mut book, mut queues) = (self.book(), lock(&self.queues));
         queues.retain_mut(|queue| {
-            // Asked first: what the thread pushed before it ended is taken below.
-            let is_alone = Arc::get_mut(&mut queue.ring).is_some();
-            let reader = &mut queue.reader;
-            queue.ring.drain(|word| {
-                if let Some(note) = reader.take(word) {
-                    book.add(&note);
-                }
-            });
+            // Asked first: what the thread noted before it ended is taken below.
+            let is_alone = queue.is_alone();
+            queue.add_to(&mut book);
             if is_alone {
-                self.dropped
-                    .fetch_add(queue.ring.refused(), Ordering::Relaxed);
+                self.dropped.fetch_add(queue.refused(), Ordering::Relaxed);
             }
             !is_alone
         });
@@ -323,10 +258,7 @@ impl Recorder {
     }
 
     pub(crate) fn stats(&self) -> UsageStats {
-        let queued: u64 = lock(&self.queues)
-            .iter()
-            .map(|queue| queue.ring.refused())
-            .sum();
+        let queued: u64 = lock(&self.queues).iter().map(Queue::refused).sum();
         let mut stats = self.book().stats();
         stats.dropped += queued + self.dropped.load(Ordering::Relaxed);
         stats
@@ -343,49 +275,9 @@ impl Recorder {
     }
 }
 
-impl Pen {
-    /// Writes the words of a request, with its time (in milliseconds) if that is another than before.
-    #[inline]
-    fn push(&mut self, words: [u64; 4], at: i64) -> Pushed {
-        if self.time == Some(at) {
-            self.ring.push(&words)
-        } else {
-            self.push_dated(words, at)
-        }
-    }
-
-    #[inline(never)]
-    fn push_dated(&mut self, words: [u64; 4], at: i64) -> Pushed {
-        let pushed = self.ring.push(&dated(words, Timestamp::from_millis(at)));
-        self.note_time(pushed, at);
-        pushed
-    }
-
-    /// Writes any note, with its time.
-    #[inline(never)]
-    fn write(&mut self, note: &Note<'_>, at: Timestamp) -> Pushed {
-        let record = Record::of(note, at);
-        let pushed = if note.is_sighting {
-            self.ring.push_uncounted(record.words())
-        } else {
-            self.ring.push(record.words())
-        };
-        self.note_time(pushed, at.as_millis());
-        pushed
-    }
-
-    fn note_time(&mut self, pushed: Pushed, at: i64) {
-        if pushed != Pushed::Refused {
-            self.time = Some(at);
-        }
-    }
-}
-
 impl Drop for Recorder {
     fn drop(&mut self) {
-        lock(&self.queues)
-            .iter()
-            .for_each(|queue| queue.ring.close());
+        lock(&self.queues).iter().for_each(Queue::close);
     }
 }
 

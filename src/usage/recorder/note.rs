@@ -6,15 +6,18 @@
 //! key    two words
 //! secret number (32 bits) | cost (32)
 //! time   milliseconds since 1970, if the flags say so; otherwise it is that of the record before
+//! total  number of a counter (16 bits) | how many such requests it has counted (48), if the flags say so
 //! from   an address, two words, if the flags say so
 //! name   of the operation, as many words as it takes
 //! ```
 //!
 //! What is noted on the way of a request is nearly always of the same time as what was noted before it, and
-//! of a method of HTTP: it takes four words, half a cache line.
+//! of a method of HTTP: it takes four words, half a cache line. Requests that are alike in all of these are
+//! [counted](super::counters), and what they have come to is handed on in a record of its own.
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::counters::Total;
 use crate::clock::Timestamp;
 use crate::key::{Carrier, CredentialId, KeyId};
 use crate::usage::{MAX_NAME, OTHER, UsageStatus};
@@ -141,11 +144,26 @@ const HAS_SECRET: u64 = 2;
 const HAS_ADDRESS: u64 = 4;
 const IS_SIGHTING: u64 = 8;
 const HAS_TIME: u64 = 16;
+const IS_TOTAL: u64 = 32;
 
 /// A record of four words with its time.
 pub(super) fn dated([head, low, high, secret]: [u64; 4], at: Timestamp) -> [u64; 5] {
     let head = head | HAS_TIME << 56;
     [head, low, high, secret, at.as_millis().cast_unsigned()]
+}
+
+/// The record of what a counter has come to.
+pub(super) fn of_total(total: &Total) -> [u64; 6] {
+    let [head, low, high, secret] = total.words;
+    let head = head | (HAS_TIME | IS_TOTAL) << 56;
+    let count = u64::from(total.counter) | total.count << 16;
+    [head, low, high, secret, total.time, count]
+}
+
+/// The note of requests that were counted.
+pub(super) fn of_counted(words: [u64; 4], time: u64) -> Option<Read> {
+    let at = Timestamp::from_millis(time.cast_signed());
+    Read::of(&dated(words, at), at)
 }
 
 #[inline]
@@ -239,7 +257,7 @@ fn flag(is_set: bool, flag: u64) -> u64 {
 pub(super) struct Reader {
     words: Vec<u64>,
     wanted: usize,
-    /// The time of the last record that had one.
+    /// The time of the last record that had one, but for totals.
     time: u64,
 }
 
@@ -258,6 +276,8 @@ pub(super) struct Read {
     pub(super) is_sighting: bool,
     pub(super) at: Timestamp,
     pub(super) name: Name,
+    /// For the total of a counter: the number of that, and how many requests it has counted.
+    pub(super) total: Option<(u16, u64)>,
 }
 
 /// The name of an operation, as it was read.
@@ -304,30 +324,40 @@ impl Reader {
                 KNOWN.. => 0,
                 length => usize::from(length),
             };
-            self.wanted = 4 + has(HAS_TIME) + 2 * has(HAS_ADDRESS) + length.div_ceil(8);
+            self.wanted =
+                4 + has(HAS_TIME) + has(IS_TOTAL) + 2 * has(HAS_ADDRESS) + length.div_ceil(8);
         }
         self.words.push(word);
         if self.words.len() < self.wanted {
             return None;
         }
-        let note = self.read();
+        let note = Read::of(&self.words, Timestamp::from_millis(self.time.cast_signed()));
+        if let Some(note) = note.as_ref().filter(|note| note.total.is_none()) {
+            self.time = note.at.as_millis().cast_unsigned();
+        }
         self.words.clear();
         note
     }
+}
 
-    fn read(&mut self) -> Option<Read> {
-        let [head, low, high, secret, rest @ ..] = &*self.words else {
+impl Read {
+    /// What a record says, which is of this time if it does not say that itself.
+    fn of(words: &[u64], time: Timestamp) -> Option<Self> {
+        let [head, low, high, secret, rest @ ..] = words else {
             return None;
         };
         let flags = head >> 56;
         let has = |flag| flags & flag != 0;
         let both = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
-        let rest = match rest {
+        let (at, rest) = match rest {
             [time, rest @ ..] if has(HAS_TIME) => {
-                self.time = *time;
-                rest
+                (Timestamp::from_millis(time.cast_signed()), rest)
             }
-            rest => rest,
+            rest => (time, rest),
+        };
+        let (total, rest) = match rest {
+            [total, rest @ ..] if has(IS_TOTAL) => (Some((*total as u16, total >> 16)), rest),
+            rest => (None, rest),
         };
         let (address, rest) = match rest {
             [low, high, rest @ ..] if has(HAS_ADDRESS) => {
@@ -337,7 +367,7 @@ impl Reader {
             rest => (None, rest),
         };
         let nibble = |place: u32| byte(*head >> place, 0) & 15;
-        Some(Read {
+        Some(Self {
             key: has(HAS_KEY).then(|| KeyId::from_u128(both(*low, *high))),
             credential: has(HAS_SECRET).then(|| CredentialId::from_u32(*secret as u32)),
             carrier: carrier_of(nibble(20)),
@@ -350,8 +380,9 @@ impl Reader {
                 .map(|bucket| (bucket, byte(*head, 4))),
             address,
             is_sighting: has(IS_SIGHTING),
-            at: Timestamp::from_millis(self.time.cast_signed()),
+            at,
             name: Name::of(byte(*head, 0), rest)?,
+            total,
         })
     }
 }

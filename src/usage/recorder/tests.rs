@@ -2,6 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "it is measured")]
 
+mod counters;
+mod pen;
+
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -12,7 +15,8 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::key::{CredentialId, KeyId};
 use crate::usage::{
-    LastUse, UsageBatch, UsageOutcome, UsagePoint, UsageRequest, UsageRetention, UsageStatus,
+    BatchId, LastUse, UsageBatch, UsageOutcome, UsagePoint, UsageRequest, UsageRetention,
+    UsageStatus,
 };
 
 const KEYS: u128 = 5_000;
