@@ -18,9 +18,11 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::hint::black_box;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,7 +34,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use support::cases::{World, entrants};
+use support::cases::{Entrant, World, entrants};
 use support::load::{BATCH, Dice, PEER_NETWORK, Popularity, Shape};
 use support::measure::{Spread, thread_nanos};
 use support::ours::{ample, full_key, issue, layer};
@@ -240,37 +242,59 @@ fn contexts(steps: &mut Vec<Step<'_>>) {
     }));
 }
 
-/// What taking note of a request costs: the layer with usage recorded, less the layer without.
+/// What taking note of a request costs: the layer with usage recorded, and how much more that is than the
+/// layer without. They take turns that are short, so that what else the machine does slows both, and each
+/// turn begins with requests that only fill the caches again.
 fn layers<'s>(steps: &mut Vec<Step<'s>>, world: &'s World) {
-    const BATCHES: usize = 40;
+    const PAIRS: usize = 40;
+    const WARM_UP: usize = 4;
+    const BATCHES: usize = 16;
     let names = ["ours", "ours_recorded"].map(str::to_owned);
-    for entrant in entrants(world, &names) {
-        // Few keys, so that what is measured is not how far away the memory of the others is.
-        let mut entrant = entrant.hot(64);
-        let mut dice = Dice::new(9);
-        let name = match entrant.name {
-            "ours" => "usage: floor, the layer without a recorder",
-            _ => "usage: the layer with usage recorded",
-        };
-        let step = move || {
+    let pairs = Rc::new(RefCell::new(Vec::with_capacity(PAIRS)));
+    let measured = Rc::clone(&pairs);
+    // Few keys, so that what is measured is not how far away the memory of the others is.
+    let entrants = entrants(world, &names).into_iter();
+    let mut entrants: Vec<_> = entrants.map(|entrant| entrant.hot(64)).collect();
+    let mut dice = Dice::new(9);
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut turn = move |which: usize| {
+        let entrant: &mut Entrant = &mut entrants[which];
+        let mut spent = 0;
+        for number in 0..WARM_UP + BATCHES {
+            let next = |dice: &mut Dice| entrant.popularity.next(dice);
+            batch.extend((0..BATCH).map(|_| entrant.shape.request(next(&mut dice))));
+            let start = thread_nanos();
+            let statuses = entrant.serve(&mut batch);
+            if number >= WARM_UP {
+                spent += thread_nanos() - start;
+            }
+            entrant.check(statuses, BATCH);
+        }
+        spent as f64 / (BATCHES * BATCH) as f64
+    };
+    let recorded = move || {
+        let mut measured = measured.borrow_mut();
+        measured.clear();
+        for number in 0..PAIRS {
             // Lets what was noted be added up.
             world.breathe();
-            let mut batch = Vec::with_capacity(BATCH);
-            let mut spent = 0;
-            for number in 0..BATCHES + 8 {
-                let next = |dice: &mut Dice| entrant.popularity.next(dice);
-                batch.extend((0..BATCH).map(|_| entrant.shape.request(next(&mut dice))));
-                let start = thread_nanos();
-                let statuses = entrant.serve(&mut batch);
-                if number >= 8 {
-                    spent += thread_nanos() - start;
-                }
-                entrant.check(statuses, BATCH);
+            let mut pair = [0.0; 2];
+            for which in [number % 2, (number + 1) % 2] {
+                pair[which] = turn(which);
             }
-            spent as f64 / (BATCHES * BATCH) as f64
-        };
-        steps.push((name.to_owned(), Box::new(step)));
-    }
+            measured.push(pair);
+        }
+        median(measured.iter().map(|[_, with]| *with))
+    };
+    let added = move || median(pairs.borrow().iter().map(|[without, with]| with - without));
+    let name = |name: &str| format!("usage: {name}");
+    steps.push((name("the layer with usage recorded"), Box::new(recorded)));
+    // Of the pairs that were just measured.
+    steps.push((name("more than without"), Box::new(added)));
+}
+
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    Spread::of(numbers.collect()).median
 }
 
 /// Everything the gate does, without tower: from the head of a request to the permit.
