@@ -7,6 +7,8 @@ mod alerts;
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 mod metering;
 mod owners;
+mod proving;
+mod sharing;
 mod usage;
 #[cfg(feature = "webhooks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
@@ -23,7 +25,7 @@ use crate::error::Error;
 use crate::event::Events;
 use crate::framework;
 use crate::gate::{Gate, MissingPeer, Shared};
-use crate::key::{KeyFormat, KeyFormats, RateLimit};
+use crate::key::{KeyFormats, RateLimit};
 use crate::layer::ApiKeyLayer;
 use crate::limit::{FailureLimiter, SharedLimits};
 use crate::live::{Live, Timing};
@@ -199,72 +201,6 @@ impl ApiKeysBuilder {
         }
     }
 
-    /// Writes new keys in `format`, and accepts keys of it. Default: `mcp_sk_` with a checksum.
-    pub fn format(mut self, format: KeyFormat) -> Self {
-        let mut formats = KeyFormats::new(format);
-        for accepted in self.formats.iter().skip(1) {
-            formats = formats.accept(accepted.clone());
-        }
-        self.formats = formats;
-        self
-    }
-
-    /// Accepts keys of another format too.
-    pub fn accept_format(mut self, format: KeyFormat) -> Self {
-        self.formats = self.formats.accept(format);
-        self
-    }
-
-    /// Sets the pepper. Default: none.
-    pub fn pepper(mut self, pepper: Pepper) -> Self {
-        self.pepper = Some(pepper);
-        self
-    }
-
-    /// Keeps a pepper that was current before, for keys not seen since.
-    pub fn previous_pepper(mut self, pepper: Pepper) -> Self {
-        self.previous_peppers.push(pepper);
-        self
-    }
-
-    /// Sets how hard the slow hash of new keys is. Default: 19,456 KiB, 2 passes, 1 lane.
-    pub fn argon2(mut self, params: Argon2Params) -> Self {
-        self.argon2 = params;
-        self
-    }
-
-    /// Sets how many slow hashes may run at once. Default: half the cores, at least one.
-    pub fn hash_permits(mut self, permits: NonZeroUsize) -> Self {
-        self.hash_permits = permits;
-        self
-    }
-
-    /// Sets how many more slow hashes may wait. Default: 256.
-    pub fn hash_queue(mut self, length: usize) -> Self {
-        self.hash_queue = length;
-        self
-    }
-
-    /// Sets how long a verification may wait for its turn, or for the store. Default: 2 seconds.
-    pub fn verify_deadline(mut self, deadline: Duration) -> Self {
-        self.hash_deadline = deadline;
-        self
-    }
-
-    /// Sets how many proven keys are remembered. Default: 100,000.
-    pub fn cached_keys(mut self, count: u64) -> Self {
-        self.cached_keys = count;
-        self
-    }
-
-    /// Sets of how many proven keys each thread keeps the proof at hand, beside the cache that all
-    /// threads share: about 200 bytes each. It makes their requests a good deal cheaper. Rounded up to a
-    /// power of two; zero for none. Default: 16,384.
-    pub fn keys_at_hand(mut self, count: usize) -> Self {
-        self.keys_at_hand = count;
-        self
-    }
-
     /// Sets how the caller's address is found. Default: the connection's peer.
     pub fn client_ip(mut self, client_ip: ClientIp) -> Self {
         if client_ip.trusts_everyone() {
@@ -278,44 +214,6 @@ impl ApiKeysBuilder {
     /// nothing for never. Default: 100 a minute.
     pub fn failure_limit(mut self, limit: Option<RateLimit>) -> Self {
         self.failures = limit;
-        self
-    }
-
-    /// Counts the rate limits of keys together with other processes: give a limiter, or
-    /// [`SharedLimits`] to say what happens while that does not answer. Default: each process counts
-    /// for itself.
-    ///
-    /// A request waits for one answer then, unless it takes nothing or is known to be over its limit.
-    pub fn shared_limits(mut self, limits: impl Into<SharedLimits>) -> Self {
-        self.shared_limits = Some(limits.into());
-        self
-    }
-
-    /// Notes elsewhere than in the store what keys have taken of their quotas. Default: in the store.
-    /// Everything that reads or charges these quotas has to be given the same ledger.
-    pub fn quota_ledger(mut self, ledger: impl QuotaLedger) -> Self {
-        self.ledger = Some(Arc::new(ledger));
-        self
-    }
-
-    /// Sets how often to look for changes that others made. Default: every 2 seconds.
-    pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.timing.poll_every = interval;
-        self
-    }
-
-    /// Reads what others changed whenever `bell` rings, too. What the store itself has is heard in any
-    /// case; this is for a store without a bell, or one whose bell cannot be heard from here.
-    pub fn change_bell(mut self, bell: impl ChangeBell) -> Self {
-        self.bells.push(Box::new(bell));
-        self
-    }
-
-    /// Sets how long remembered keys are honoured while the store does not answer. Default: 60
-    /// seconds. Zero means no longer than it takes to notice: two polling intervals and their
-    /// time-outs.
-    pub fn max_stale(mut self, duration: Duration) -> Self {
-        self.timing.max_stale = duration;
         self
     }
 

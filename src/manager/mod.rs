@@ -8,6 +8,7 @@
 mod alerts;
 mod bulk;
 mod changes;
+mod commit;
 // Codes and registrations are for the room that speaks OAuth over HTTP.
 #[cfg_attr(
     not(feature = "oauth"),
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 pub use self::bulk::Withdrawn;
 pub use self::changes::KeyUpdate;
+use self::commit::{ATTEMPTS, too_many_changes};
 use self::connect::Rounds;
 pub use self::connect::{ConnectionTokens, NewConnection, RefusedRenewal, Renewal};
 #[cfg_attr(
@@ -45,10 +47,10 @@ pub use self::read::KeyPage;
 pub use self::rotate::Grace;
 pub use self::safety::{Risk, RiskyKey, SafetyPage};
 use crate::alert::AlertLedger;
-use crate::audit::{Act, AuditAction};
+use crate::audit::AuditAction;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::event::{EventData, Events};
+use crate::event::Events;
 use crate::key::{
     ApiKey, Credential, CredentialId, FormatError, KeyFormat, KeyFormats, KeyId, KeyInfo,
     KeyRecord, KeyStatus, OwnerId, PlanName,
@@ -57,9 +59,6 @@ use crate::live::Live;
 use crate::store::{KeyStore, LetterLedger};
 use crate::usage::UsageSink;
 use crate::verify::Verifier;
-
-/// How often a change is tried again when somebody else changed the key at the same time.
-const ATTEMPTS: usize = 8;
 
 /// How often a new key is made when its handle turns out to be taken.
 const HANDLES: usize = 4;
@@ -224,25 +223,6 @@ impl KeyManager {
         issued(key, record)
     }
 
-    async fn insert(&self, record: &mut KeyRecord) -> Result<(), Error> {
-        self.insert_by(record, AuditAction::Issued).await
-    }
-
-    async fn insert_by(&self, record: &mut KeyRecord, action: AuditAction) -> Result<(), Error> {
-        let act = self.act(action, None, Some(record));
-        record.revision = self.office.store.insert(record, &act).await?;
-        self.office.live.changed(record);
-        self.tell(record.id, act);
-        Ok(())
-    }
-
-    /// Tells listeners of an act that is committed.
-    fn tell(&self, key: KeyId, act: Act) {
-        let (action, actor) = (act.action, act.actor);
-        let data = EventData::Act { key, action, actor };
-        self.office.events.tell(act.at, data);
-    }
-
     /// Changes what `update` names, and nothing else.
     ///
     /// A member may widen a key within their own servers, scopes and access. What bounds the key
@@ -269,126 +249,6 @@ impl KeyManager {
             validate::record(record, None)
         });
         shown(&record.await?)
-    }
-
-    async fn record(&self, id: KeyId) -> Result<KeyRecord, Error> {
-        let record = self.office.store.get(id).await?.ok_or_else(not_found)?;
-        self.principal.check_sight(&record)?;
-        Ok(record)
-    }
-
-    /// What the audit trail is to say.
-    fn act(
-        &self,
-        action: AuditAction,
-        before: Option<&KeyRecord>,
-        after: Option<&KeyRecord>,
-    ) -> Act {
-        self.act_of(self.principal.actor(), action, before, after)
-    }
-
-    /// [`act`](Self::act), of somebody else than whom the manager acts for.
-    fn act_of(
-        &self,
-        actor: &str,
-        action: AuditAction,
-        before: Option<&KeyRecord>,
-        after: Option<&KeyRecord>,
-    ) -> Act {
-        let at = self.office.clock.now().wall;
-        let mut act = Act::new(action, actor, at);
-        act.source = self.principal.source().map(str::to_owned);
-        let shown = |record: Option<&KeyRecord>| record.and_then(KeyInfo::of);
-        act.changing(shown(before).as_ref(), shown(after).as_ref())
-    }
-
-    /// Reads, changes and writes a key, again if somebody else wrote in between. What it is to be
-    /// must be within the reach of whoever acts.
-    async fn change(
-        &self,
-        id: KeyId,
-        action: AuditAction,
-        change: impl Fn(&mut KeyRecord) -> Result<(), Error>,
-    ) -> Result<KeyRecord, Error> {
-        self.change_checked(id, action, change, true).await
-    }
-
-    /// [`change`](Self::change), whatever the key's reach: for withdrawing it.
-    async fn change_any(
-        &self,
-        id: KeyId,
-        action: AuditAction,
-        change: impl Fn(&mut KeyRecord) -> Result<(), Error>,
-    ) -> Result<KeyRecord, Error> {
-        self.change_checked(id, action, change, false).await
-    }
-
-    async fn change_checked(
-        &self,
-        id: KeyId,
-        action: AuditAction,
-        change: impl Fn(&mut KeyRecord) -> Result<(), Error>,
-        within_reach: bool,
-    ) -> Result<KeyRecord, Error> {
-        self.check_may_change()?;
-        for _ in 0..ATTEMPTS {
-            let before = self.record(id).await?;
-            let mut record = before.clone();
-            change(&mut record)?;
-            if within_reach {
-                self.check_reach(&record).await?;
-                self.check_not_loosened(&before, &record).await?;
-            }
-            if record == before {
-                // The change may be another node's that this one has not seen yet.
-                self.office.live.changed(&record);
-                return Ok(record);
-            }
-            if let Some(record) = self.commit(&before, record, action).await? {
-                return Ok(record);
-            }
-        }
-        Err(too_many_changes())
-    }
-
-    /// Writes a changed record and announces it; nothing if somebody else was faster.
-    async fn commit(
-        &self,
-        before: &KeyRecord,
-        record: KeyRecord,
-        action: AuditAction,
-    ) -> Result<Option<KeyRecord>, Error> {
-        let act = self.act(action, Some(before), Some(&record));
-        self.commit_act(before, record, act).await
-    }
-
-    /// [`commit`](Self::commit), with what the trail is to say.
-    async fn commit_act(
-        &self,
-        before: &KeyRecord,
-        mut record: KeyRecord,
-        act: Act,
-    ) -> Result<Option<KeyRecord>, Error> {
-        record.updated_at = act.at;
-        match self
-            .office
-            .store
-            .replace(&record, before.revision, &act)
-            .await
-        {
-            Ok(revision) => {
-                record.revision = revision;
-                self.office.live.changed(&record);
-                self.tell(record.id, act);
-                Ok(Some(record))
-            }
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(None),
-            Err(error) => {
-                // The write may have been committed although the answer was lost.
-                self.office.live.distrust(record.id);
-                Err(error)
-            }
-        }
     }
 
     async fn make_secret(
@@ -441,11 +301,4 @@ fn no_such_owner(error: FormatError) -> Error {
 
 fn not_found() -> Error {
     Error::new(ErrorKind::NotFound, "there is no such key")
-}
-
-fn too_many_changes() -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        "the key is being changed by others all the time",
-    )
 }
