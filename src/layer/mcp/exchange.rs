@@ -25,7 +25,7 @@ pub(super) struct Exchange {
     pub(super) key: KeyContext,
     pub(super) method: Method,
     pub(super) id: Option<Box<str>>,
-    pub(super) filter: Option<ListFilter>,
+    pub(super) filter: Option<Box<ListFilter>>,
     pub(super) begins: Option<Begins>,
     pub(super) limit: Option<LimitStatus>,
 }
@@ -55,7 +55,7 @@ impl Exchange {
             ContentType::Events if is_whole => {
                 response.headers_mut().remove(CONTENT_LENGTH);
                 let events =
-                    EventStream::new(filter, self.layer.settings.max_list, self.id.clone());
+                    EventStream::new(*filter, self.layer.settings.max_list, self.id.clone());
                 let response = response.map(|body| ResponseBody::filtered(body, events));
                 Reply::Ready(self.watched(response))
             }
@@ -65,7 +65,7 @@ impl Exchange {
             }
             ContentType::Json if is_whole => {
                 let (head, body) = response.into_parts();
-                Reply::Collect(head, body, Box::new(filter))
+                Reply::Collect(head, body, filter)
             }
             // What was accepted without an answer, or failed.
             _ if is_empty(response.body()) || !response.status().is_success() => {

@@ -41,8 +41,8 @@ pub(super) struct Verdict {
     pub(super) id: Option<Box<str>>,
     /// The ids of the requests of a batch.
     pub(super) batch: Vec<Box<str>>,
-    /// What the answer must not show.
-    pub(super) filter: Option<ListFilter>,
+    /// What the answer must not show. Boxed, since most show nothing of the kind.
+    pub(super) filter: Option<Box<ListFilter>>,
     /// What the answer may begin.
     pub(super) begins: Option<Begins>,
     /// Whether the answer has to be read, so that the server must not encode it.
@@ -238,7 +238,7 @@ impl McpLayer {
         messages: &[Message<'_>],
         info: &Brief<'_>,
         own: Option<&OwnTasks>,
-    ) -> Option<ListFilter> {
+    ) -> Option<Box<ListFilter>> {
         let is_filtered = |message: &&Message<'_>| match message.class().lists() {
             Some(ListKind::Tasks) => own.is_some(),
             Some(kind) => needs_filter(kind, info.access, info.mcp),
@@ -252,14 +252,14 @@ impl McpLayer {
 
     /// What a stream that is no answer to one request must not show: a server may send answers to
     /// lists again on it.
-    pub(super) fn stream_filter(&self, info: &Brief<'_>) -> Option<ListFilter> {
+    pub(super) fn stream_filter(&self, info: &Brief<'_>) -> Option<Box<ListFilter>> {
         is_restricted(info.access, info.mcp).then(|| self.filter_of(Vec::new(), info))
     }
 
-    fn filter_of(&self, ids: Vec<crate::mcp::RequestId<'_>>, info: &Brief<'_>) -> ListFilter {
+    fn filter_of(&self, ids: Vec<crate::mcp::RequestId<'_>>, info: &Brief<'_>) -> Box<ListFilter> {
         let tools = self.settings.read_only_tools.clone();
         let filter = ListFilter::new(ids, info.access, info.mcp.clone(), tools);
-        filter.of_tasks(self.own_tasks(info))
+        Box::new(filter.of_tasks(self.own_tasks(info)))
     }
 
     fn unbind_session(&self, head: &mut Parts, key: &KeyContext) -> Result<(), Rejection> {

@@ -1,6 +1,7 @@
 //! MCP policy: a layer of its own behind the key layer, and the only one that reads what is asked.
 
 mod answer;
+mod call;
 mod events;
 mod exchange;
 mod future;

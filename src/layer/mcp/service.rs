@@ -8,8 +8,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::answer::Refusal;
-use super::future::Call;
+use super::call::{Call, Caller, Known};
 use super::judge::Opening;
+use super::stated::Stated;
 use super::{McpFuture, McpLayer};
 use crate::context::KeyContext;
 use crate::gate::Admission;
@@ -70,32 +71,36 @@ where
             return McpFuture::refused(response, &head, body);
         };
         let slot = head.extensions.remove::<Slot>();
-        let opening = self.layer.open(&mut head, &key);
-        if let Err(rejection) = opening {
-            let refusal = Refusal::Request(rejection);
-            let response = self.layer.refuse(refusal, &head, key.brief());
-            return McpFuture::refused(response, &head, body);
-        }
-        // The service that was ready goes with the future; a fresh clone, which is not ready, stays
-        // for the next `poll_ready`.
-        let fresh = self.inner.clone();
-        let service = std::mem::replace(&mut self.inner, fresh);
-        let call = Call {
-            service,
-            head,
+        let opening = match self.layer.open(&mut head, &key) {
+            Ok(opening) => opening,
+            Err(rejection) => {
+                let refusal = Refusal::Request(rejection);
+                let response = self.layer.refuse(refusal, &head, key.brief());
+                return McpFuture::refused(response, &head, body);
+            }
+        };
+        let caller = Caller {
             admission,
             key,
             slot,
             layer: self.layer.clone(),
         };
-        match opening {
-            Ok(Opening::Pass(costs)) => McpFuture::passed(call, ReadBody::passed(body), costs),
-            Ok(Opening::Stated(costs, begins)) => McpFuture::stated(call, body, costs, begins),
-            Ok(Opening::Bare(costs)) => {
-                let nothing = ReadBody::buffered(Bytes::new(), None);
-                McpFuture::passed(call, nothing, costs)
+        let mut known = Known::default();
+        let (costs, body) = match opening {
+            Opening::Pass(costs) => (costs, ReadBody::passed(body)),
+            Opening::Bare(costs) => (costs, ReadBody::buffered(Bytes::new(), None)),
+            Opening::Stated(costs, begins) => {
+                if let (Some((slot, gate)), Some(stated)) = (caller.word(), Stated::read(&head)) {
+                    slot.asks_for(gate, stated.operation(&head));
+                }
+                (known.begins, known.is_stated) = (begins, true);
+                (costs, ReadBody::passed(body))
             }
-            _ => McpFuture::reading(call, body),
-        }
+            Opening::Read => {
+                let call = Call::taking(&mut self.inner, head, caller);
+                return McpFuture::reading(call, body);
+            }
+        };
+        McpFuture::unread(&mut self.inner, head, body, caller, known, costs)
     }
 }
