@@ -173,3 +173,6 @@ impl Queue {
         self.channel.ring.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::*;
-use crate::key::Carrier;
-use crate::usage::UsageStep;
-use crate::usage::recorder::pen;
+use crate::key::{Carrier, CredentialId, KeyId};
+use crate::usage::recorder::{Ended, Keeping, KnownName};
+use crate::usage::{BatchId, UsageRetention, UsageStatus, UsageStep};
 
 /// Many more kinds of requests than there are counters.
 const KINDS: u64 = 5_000;
@@ -27,7 +28,7 @@ fn ended(kind: u64) -> Ended {
 /// request is added once to what it was, in its hour.
 #[test]
 fn counted_or_written_each_request_is_added_once() {
-    let (mut pen, mut queue) = pen::ends(0);
+    let (mut pen, mut queue) = ends(0);
     let mut book = Book::new(1_000_000);
     let mut expected = BTreeMap::new();
     let mut dice = 1_u64;
