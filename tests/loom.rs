@@ -400,8 +400,8 @@ mod usage {
     fn read(ring: &Ring, counters: &Counters, readings: &mut Readings, sums: &mut Sums) {
         let mut words = Vec::new();
         ring.drain(|word| words.push(word));
-        for total in words.chunks(2) {
-            *sums.entry([total[0]; 4]).or_default() += readings.settle(0, total[1]);
+        for [word, count] in words.as_chunks().0 {
+            *sums.entry([*word; 4]).or_default() += readings.settle(0, *count);
         }
         readings.read(counters, |words, _, more| {
             *sums.entry(words).or_default() += more;

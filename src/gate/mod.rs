@@ -422,3 +422,6 @@ impl Gate {
 fn unavailable() -> Rejection {
     Rejection::new(RejectionKind::Unavailable).retry_after_wait(UNAVAILABLE_FOR)
 }
+
+#[cfg(test)]
+mod tests;

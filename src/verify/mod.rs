@@ -443,3 +443,16 @@ fn unavailable(handle: &str, error: &Error) -> Outcome {
     tracing::warn!(%handle, %error, kind = ?error.kind(), "a key could not be verified");
     Outcome::Unavailable
 }
+
+#[cfg(test)]
+impl Verifier {
+    /// Forgets a text in the cache that threads share, as happens when others need the room.
+    pub(crate) fn lose(&self, fingerprint: Fingerprint) {
+        self.work.cache.lose(fingerprint);
+    }
+
+    /// Whether that cache knows a text.
+    pub(crate) fn remembers(&self, fingerprint: Fingerprint) -> bool {
+        matches!(self.work.cache.recall(fingerprint), Memory::Proof(_))
+    }
+}
