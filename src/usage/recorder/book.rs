@@ -100,19 +100,34 @@ impl Book {
         }
     }
 
-    /// Adds so many requests that are alike.
-    pub(super) fn add(&mut self, note: &Read, requests: u64) {
-        if requests == 0 {
-            return;
-        }
-        let hour = UsageStep::Hour.start_of(note.at);
-        let operation = self.operation(note.key, hour, note.name.as_str());
+    /// Adds a request, or that a key was seen.
+    pub(super) fn add(&mut self, note: &Read) {
+        let operation = self.operation(note);
         if note.is_sighting {
             self.sight(note, operation);
-            return;
+        } else if self.count(note, operation, 1) {
+            if note.outcome > 0 {
+                self.refuse(note);
+            } else if let Some(known) = note.key.and_then(|key| self.page_uses.get_mut(&key)) {
+                // What it was used for is known only now.
+                (known.server, known.operation) = (note.server, operation);
+            }
         }
+    }
+
+    /// Adds so many requests that are alike and were let through. In which order they came with others is
+    /// not known, so they do not say what the key was last used for.
+    pub(super) fn add_counted(&mut self, note: &Read, requests: u64) {
+        if requests > 0 {
+            let operation = self.operation(note);
+            self.count(note, operation, requests);
+        }
+    }
+
+    /// Whether there was room to count them.
+    fn count(&mut self, note: &Read, operation: u32, requests: u64) -> bool {
         let series = Series {
-            hour,
+            hour: UsageStep::Hour.start_of(note.at),
             key: note.key,
             credential: note.credential,
             server: note.server,
@@ -129,7 +144,7 @@ impl Book {
             }
             Entry::Vacant(_) => {
                 self.dropped += requests;
-                return;
+                return false;
             }
         };
         self.noted += requests;
@@ -139,12 +154,7 @@ impl Book {
         if let Some((bucket, weight)) = note.time {
             sum.latency.add_to(usize::from(bucket), u64::from(weight));
         }
-        if note.outcome > 0 {
-            self.refuse(note);
-        } else if let Some(known) = note.key.and_then(|key| self.page_uses.get_mut(&key)) {
-            // What it was used for is known only now.
-            (known.server, known.operation) = (note.server, operation);
-        }
+        true
     }
 
     fn sight(&mut self, note: &Read, operation: u32) {
@@ -180,7 +190,9 @@ impl Book {
     }
 
     /// The number to count a name under: its own, or that of what has no room.
-    fn operation(&mut self, key: Option<KeyId>, hour: Timestamp, name: &str) -> u32 {
+    fn operation(&mut self, note: &Read) -> u32 {
+        let (key, name) = (note.key, note.name.as_str());
+        let hour = UsageStep::Hour.start_of(note.at);
         if name.is_empty() {
             return 0;
         }

@@ -143,17 +143,18 @@ impl Queue {
         } = self;
         channel.ring.drain(|word| {
             if let Some(note) = reader.take(word) {
-                let requests = match note.total {
-                    None => 1,
-                    Some((counter, count)) => readings.settle(counter, count),
-                };
-                book.add(&note, requests);
+                match note.total {
+                    None => book.add(&note),
+                    Some((counter, count)) => {
+                        book.add_counted(&note, readings.settle(counter, count));
+                    }
+                }
             }
         });
         // After that: which counters were handed over is known now.
         readings.read(&channel.counters, |words, time, requests| {
             if let Some(note) = of_counted(words, time) {
-                book.add(&note, requests);
+                book.add_counted(&note, requests);
             }
         });
     }
