@@ -8,6 +8,15 @@
 # BINARY is mcp-keys.
 set -euo pipefail
 
+# A page that does not answer is known after 15 seconds. What takes longer than all pages together is
+# Chromium or its driver, which hang now and then: once more then, from the beginning.
+if [[ -z ${browser_patience:-} ]]; then
+    status=0
+    browser_patience=420 timeout --kill-after=20 420 "${BASH_SOURCE[0]}" "$@" || status=$?
+    [[ $status == 124 || $status == 137 ]] || exit "$status"
+    echo '== the browser hung and was ended; the pages are walked through once more'
+fi
+
 # shellcheck source=tests/clients/sdks.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../clients/sdks.sh"
 

@@ -242,6 +242,7 @@ async function meanwhile(page) {
   await other.getByLabel("Description", { exact: true }).fill("Reads and counts notes");
   await press(other, "Save changes");
   await other.close();
+  await page.bringToFront();
   await page.getByLabel("Description", { exact: true }).fill("Mine");
   await press(page, "Save changes");
   ok("a change meanwhile is told", (await page.locator("#conflict").innerText()).includes("Reads and counts notes"));
