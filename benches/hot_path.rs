@@ -37,8 +37,9 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use support::cases::{Entrant, World, entrants};
 use support::load::{BATCH, Dice, PEER_NETWORK, Popularity, Shape};
 use support::measure::{Spread, thread_nanos};
-use support::ours::{ample, full_key, issue, layer};
+use support::ours::{ample, bare, full_key, issue, issue_recorded, layer};
 use support::report::{Arguments, write_json};
+use tower::Layer;
 
 /// A step: does it so many times, and returns the nanoseconds of one.
 type Step<'s> = (String, Box<dyn FnMut() -> f64 + 's>);
@@ -72,6 +73,7 @@ fn main() {
     });
 
     layers(&mut steps, &world);
+    adding_up(&mut steps, &world);
 
     let mut times = vec![Vec::new(); steps.len()];
     for _ in 0..rounds {
@@ -291,6 +293,31 @@ fn layers<'s>(steps: &mut Vec<Step<'s>>, world: &'s World) {
     steps.push((name("the layer with usage recorded"), Box::new(recorded)));
     // Of the pairs that were just measured.
     steps.push((name("more than without"), Box::new(added)));
+}
+
+/// What adding up costs for each request that was noted, and writing the sums to a store in memory. That is
+/// not on the path of a request, but takes the same processor.
+fn adding_up<'s>(steps: &mut Vec<Step<'s>>, world: &'s World) {
+    const BATCHES: usize = 32;
+    let issued = world.runtime.block_on(issue_recorded(64, full_key));
+    let shape = Shape::bearer(&issued.texts);
+    let mut entrant = Entrant::new("recorded", world, shape, layer(&issued.keys).layer(bare()));
+    let mut dice = Dice::new(9);
+    let step = move || {
+        let mut batch = Vec::with_capacity(BATCH);
+        for _ in 0..BATCHES {
+            let (shape, popularity) = (&entrant.shape, &entrant.popularity);
+            shape.fill(&mut batch, BATCH, popularity, &mut dice);
+            let statuses = entrant.serve(&mut batch);
+            entrant.check(statuses, BATCH);
+        }
+        let start = thread_nanos();
+        let flushed = world.runtime.block_on(issued.keys.flush());
+        let spent = thread_nanos() - start;
+        flushed.expect("the memory answers");
+        spent as f64 / (BATCHES * BATCH) as f64
+    };
+    steps.push(("usage: adding it up, later".to_owned(), Box::new(step)));
 }
 
 fn median(numbers: impl Iterator<Item = f64>) -> f64 {
