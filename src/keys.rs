@@ -95,8 +95,8 @@ impl ApiKeys {
     }
 
     /// Writes down when keys were last used and what for, and which messages of webhooks were given up,
-    /// and gives back what this process holds of quotas. To be called when the process ends in order; otherwise all of it happens every few seconds
-    /// or after a while without use.
+    /// and gives back what this process holds of quotas. To be called when the process ends in order;
+    /// otherwise all of it happens every few seconds or after a while without use.
     ///
     /// # Errors
     ///

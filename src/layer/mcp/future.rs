@@ -11,9 +11,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::call::{Answered, Call, Caller, Collected, Known, State, StateProjection};
+use super::call::{Answered, Collected, State, StateProjection};
 use super::exchange::Reply;
-use crate::gate::Costs;
 use crate::layer::reading::Reading;
 use crate::layer::turned_away::TurnedAway;
 use crate::layer::{ReadBody, ResponseBody};
@@ -44,28 +43,8 @@ where
         }
     }
 
-    /// What need not be read, or not yet. It passes as it is, if it can be paid for.
-    #[inline]
-    pub(super) fn unread(
-        service: &mut S,
-        head: Parts,
-        body: ReadBody<B>,
-        caller: Caller,
-        known: Known,
-        costs: Costs,
-    ) -> Self
-    where
-        S: Clone,
-    {
-        Self {
-            state: State::unread(service, head, body, caller, known, costs),
-        }
-    }
-
-    pub(super) fn reading(call: Call<S>, body: B) -> Self {
-        Self {
-            state: call.reading(body),
-        }
+    pub(super) fn of(state: State<S, B, R, S::Future>) -> Self {
+        Self { state }
     }
 }
 

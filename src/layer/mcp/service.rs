@@ -8,7 +8,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::answer::Refusal;
-use super::call::{Call, Caller, Known};
+use super::call::{Call, Caller, Known, State};
 use super::judge::Opening;
 use super::stated::Stated;
 use super::{McpFuture, McpLayer};
@@ -98,9 +98,10 @@ where
             }
             Opening::Read => {
                 let call = Call::taking(&mut self.inner, head, caller);
-                return McpFuture::reading(call, body);
+                return McpFuture::of(call.reading(body));
             }
         };
-        McpFuture::unread(&mut self.inner, head, body, caller, known, costs)
+        let state = State::unread(&mut self.inner, head, body, caller, known, costs);
+        McpFuture::of(state)
     }
 }

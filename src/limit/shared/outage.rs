@@ -245,13 +245,13 @@ impl SharedLimits {
         }
     }
 
-    /// Says once that the limiter went away, and once that it is back.
     /// Whether the limiter did not answer when it was last asked.
     #[cfg(feature = "metrics")]
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }
 
+    /// Says once that the limiter went away, and once that it is back.
     fn note_health(&self, error: Option<&Error>) {
         let fails = error.is_some();
         // Most often nothing has changed, and the flag is shared by all threads.
